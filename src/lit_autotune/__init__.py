@@ -1,0 +1,77 @@
+"""Find the batch size that fits and a learning rate that works, before ``trainer.fit``.
+
+Where things are:
+
+- ``orchestrator``: :func:`tune`, which runs the steps and writes what they found
+- ``builtin/``: the steps, batch-size strategies and learning-rate suggesters, a small plugin module each
+- ``search``: drives a batch-size strategy; ``curves``: the mathematics of the range test
+- ``trials``: fits on copies; ``sandbox`` and ``copies``: the copies; ``attributes``: where settings are kept
+- ``registry``, ``hookspecs``, ``types``: plugins; ``config``, ``settings``, ``experiment``: configuration
+- ``cli/``: the ``autotune`` command, one file per subcommand
+
+Importing this package imports neither torch nor Lightning.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from lit_autotune._version import __version__
+from lit_autotune.config import TunerConfig
+from lit_autotune.errors import (
+    AutotuneError,
+    BatchSizeError,
+    ConfigError,
+    LRSuggestionError,
+    PluginError,
+    TargetError,
+    TuningError,
+    UnknownNameError,
+)
+from lit_autotune.hookspecs import hookimpl
+from lit_autotune.types import (
+    BatchSizeStrategy,
+    BatchSizeTrial,
+    LRCurve,
+    LRSuggester,
+    LRSuggestion,
+    SearchSpace,
+    TuningStep,
+)
+
+if TYPE_CHECKING:
+    from lit_autotune.experiment import ExperimentConfig
+    from lit_autotune.orchestrator import tune
+    from lit_autotune.report import TuningReport
+
+__all__ = [
+    "AutotuneError",
+    "BatchSizeError",
+    "BatchSizeStrategy",
+    "BatchSizeTrial",
+    "ConfigError",
+    "ExperimentConfig",
+    "LRCurve",
+    "LRSuggester",
+    "LRSuggestion",
+    "LRSuggestionError",
+    "PluginError",
+    "SearchSpace",
+    "TargetError",
+    "TunerConfig",
+    "TuningError",
+    "TuningReport",
+    "TuningStep",
+    "UnknownNameError",
+    "__version__",
+    "hookimpl",
+    "tune",
+]
+
+_LAZY = {"ExperimentConfig": "experiment", "TuningReport": "report", "tune": "orchestrator"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(f"lit_autotune.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

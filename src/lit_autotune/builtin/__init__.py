@@ -1,0 +1,4 @@
+"""The built-in strategies, suggesters and steps: plugins like anybody's, one small module each.
+
+They are declared in this package's own entry points and travel the same road as third-party ones.
+"""

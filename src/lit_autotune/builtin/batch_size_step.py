@@ -1,0 +1,154 @@
+"""Tuning step ``batch_size``: the largest batch size that fits in memory."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lit_autotune.attributes import BATCH_SIZE_NAMES, Setting, find_setting
+from lit_autotune.errors import ConfigError
+from lit_autotune.hookspecs import hookimpl
+from lit_autotune.registry import bind_options
+from lit_autotune.types import BatchSizeTrial, SearchSpace, TuningStep
+
+if TYPE_CHECKING:
+    from lit_autotune.orchestrator import TuningContext
+    from lit_autotune.report import BatchSizeResult
+    from lit_autotune.trials import Look
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known before the search: the setting, the bounds, and the samples in a batch per unit of batch size."""
+
+    setting: Setting
+    init_val: int
+    max_val: int | None
+    data_hold: int | None
+    samples_per_unit: int | None
+
+
+def prepare(context: "TuningContext") -> Plan:
+    """Find the setting and prove that it changes the batches that arrive.
+
+    Raises:
+        ConfigError: If there is no such setting, or it has no effect.
+    """
+    from lit_autotune.trials import look
+
+    config = context.config
+    setting = find_setting(
+        dict(reversed(context.owners.items())), BATCH_SIZE_NAMES, config.batch_size_attribute, "batch_size_attribute"
+    )
+    context.console.debug(f"batch size is kept in {setting}")
+    init_val = min(config.batch_size_init_val, config.batch_size_max or config.batch_size_init_val)
+    first = look(context.sandbox, {setting: init_val})
+    bounds = [bound for bound in (first.most, config.batch_size_max) if bound is not None]
+    max_val = min(bounds, default=None)
+    if max_val is not None and init_val > max_val:
+        init_val = max_val
+        first = look(context.sandbox, {setting: init_val})
+    other = 2 * init_val if max_val is None or 2 * init_val <= max_val else init_val // 2
+    if other:
+        first = _prove_effect(context, setting, (init_val, first), other)
+    seen = first.batch_size
+    per_unit = seen // init_val if seen and seen % init_val == 0 else None
+    return Plan(setting, init_val, max_val, first.most, per_unit)
+
+
+def _prove_effect(context: "TuningContext", setting: Setting, known: tuple[int, "Look"], other: int) -> "Look":
+    from lit_autotune.trials import look
+
+    size, first = known
+    second = look(context.sandbox, {setting: other})
+    if not _differ(first, second):
+        # Batches may be made in setup(), which so far ran once for all copies.
+        context.sandbox.repeat_setup()
+        first, second = look(context.sandbox, {setting: size}), look(context.sandbox, {setting: other})
+    if not _differ(first, second):
+        raise ConfigError(
+            f"changing {setting} does not change the training batches (batch size stays {first.batch_size}); "
+            "let train_dataloader read it, or name the right place with batch_size_attribute"
+        )
+    return first
+
+
+def _differ(first: "Look", second: "Look") -> bool:
+    return first.batch_size != second.batch_size or first.batches != second.batches
+
+
+def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
+    """Search, and have the size found applied.
+
+    Raises:
+        BatchSizeError: If no size fits.
+    """
+    from lit_autotune.report import BatchSizeResult
+    from lit_autotune.search import search_batch_size
+    from lit_autotune.trials import try_batch_size
+
+    config, console = context.config, context.console
+    strategy = context.registry.strategy(config.batch_size_mode)
+    console.banner("BATCH SIZE TUNING")
+    console.line(f"Mode: {config.batch_size_mode}")
+    console.line(f"Initial value: {plan.init_val}")
+    console.line(f"Max trials: {config.batch_size_max_trials}")
+    options = bind_options(strategy, config.options)
+    with console.progress("batch size", config.batch_size_max_trials) as advance:
+
+        def probe(size: int) -> None:
+            advance(f"trying {size}")
+            expected = plan.samples_per_unit and size * plan.samples_per_unit
+            try_batch_size(context.sandbox, {plan.setting: size}, expected, config.batch_size_steps_per_trial)
+
+        def on_trial(trial: BatchSizeTrial) -> None:
+            sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))
+            console.line(f"  {sign} batch size {trial.batch_size}: {outcome} ({trial.seconds:.2f} s)")
+            console.debug(f"    {trial.message}") if trial.message else None
+            context.registry.notify("lit_autotune_trial_finished", console.warn, trial=trial)
+
+        chosen, trials = search_batch_size(
+            probe,
+            search=lambda space: strategy.search(space, **options),
+            init_val=plan.init_val,
+            max_trials=config.batch_size_max_trials,
+            max_val=plan.max_val,
+            margin=config.batch_size_margin,
+            on_trial=on_trial,
+        )
+    console.line(f"✓ Optimal batch size found: {chosen}", "bold green")
+    limit = _limit(plan, config.batch_size_max, trials)
+    console.line(f"  Limited by: {limit}")
+    context.apply(plan.setting, chosen)
+    return BatchSizeResult(
+        strategy=strategy.name,
+        old=plan.setting.value,
+        chosen=chosen,
+        limit=limit,
+        places=tuple(str(place) for place in plan.setting.places),
+        trials=tuple(trials),
+    )
+
+
+def _limit(plan: Plan, batch_size_max: int | None, trials: list[BatchSizeTrial]) -> str:
+    """Why there is no larger size."""
+    outcomes = {trial.outcome for trial in trials}
+    if "out_of_memory" in outcomes:
+        return "memory"
+    largest = max(trial.batch_size for trial in trials)
+    beyond = SearchSpace(plan.init_val, plan.max_val)
+    if "too_little_data" in outcomes or (2 * largest not in beyond and plan.max_val == plan.data_hold):
+        return "data"
+    return "batch_size_max" if batch_size_max and 2 * largest not in beyond else "batch_size_max_trials"
+
+
+@hookimpl
+def lit_autotune_steps() -> list[TuningStep]:
+    return [
+        TuningStep(
+            name="batch_size",
+            order=100,
+            is_enabled=lambda config: config.use_batch_size_tuning,
+            prepare=prepare,
+            run=run,
+            summary="find the largest batch size that fits in memory",
+        )
+    ]

@@ -1,0 +1,160 @@
+"""Tuning step ``learning_rate``: the LR range test (Smith 2015) and the suggesters' reading of it."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lit_autotune.attributes import LEARNING_RATE_NAMES, Setting, find_setting
+from lit_autotune.errors import ConfigError
+from lit_autotune.hookspecs import hookimpl
+from lit_autotune.types import TuningStep
+
+if TYPE_CHECKING:
+    from lit_autotune.orchestrator import TuningContext
+    from lit_autotune.report import LearningRateResult
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known before the sweep: the setting, and for each parameter group its rate per unit of the setting."""
+
+    setting: Setting | None
+    scales: tuple[float, ...]
+
+
+def prepare(context: "TuningContext") -> Plan:
+    """Find the setting and prove that it changes the optimizer's learning rate.
+
+    Raises:
+        ConfigError: If there is no such setting or it has no effect, unless the suggestion is only to be reported.
+    """
+    from lit_autotune.trials import look
+
+    setting = _find(context)
+    if setting is None:
+        rates = look(context.sandbox, {}).rates
+        return Plan(None, _relative(rates))
+    context.console.debug(f"learning rate is kept in {setting}")
+    config = context.config
+    value = setting.value or math.sqrt(config.lr_min * config.lr_max)
+    first, second = look(context.sandbox, {setting: value}), look(context.sandbox, {setting: 2 * value})
+    if not first.rates:
+        raise ConfigError("configure_optimizers returns no optimizer, so there is no learning rate to tune")
+    if first.rates != second.rates:
+        return Plan(setting, tuple(rate / value for rate in first.rates))
+    if first.schedulers and first.defaults != second.defaults:
+        context.console.warn(
+            f"{', '.join(first.schedulers)} overrides the optimizer's learning rate, so that changing {setting} will "
+            "have no effect on fit; let the scheduler read it, too (OneCycleLR: max_lr)"
+        )
+        return Plan(setting, _relative(first.rates))
+    if config.update_model_lr:
+        raise ConfigError(
+            f"changing {setting} does not change the optimizer's learning rate (it stays {first.rates[0]:g}); "
+            "let configure_optimizers read it, or name the right place with lr_attribute"
+        )
+    return Plan(None, _relative(first.rates))
+
+
+def _find(context: "TuningContext") -> Setting | None:
+    config = context.config
+    try:
+        return find_setting(
+            {"module": context.owners["module"]}, LEARNING_RATE_NAMES, config.lr_attribute, "lr_attribute"
+        )
+    except ConfigError:
+        if config.update_model_lr or config.lr_attribute:
+            raise
+        return None
+
+
+def _relative(rates: tuple[float, ...]) -> tuple[float, ...]:
+    """Rates relative to the first that is not zero."""
+    reference = next((rate for rate in rates if rate), 1.0)
+    return tuple(rate / reference for rate in rates)
+
+
+def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
+    """Sweep, ask all suggesters, have the chosen suggestion applied, and save the plot.
+
+    Raises:
+        LRSuggestionError: If the chosen suggester has no answer.
+    """
+    from lit_autotune.curves import lr_ladder
+    from lit_autotune.plotting import DEFAULT_PATH, save_lr_plot
+    from lit_autotune.report import LearningRateResult
+    from lit_autotune.suggestions import pick, suggest_all
+    from lit_autotune.trials import sweep_learning_rate
+
+    config, console = context.config, context.console
+    console.banner("LEARNING RATE FINDER (LR Range Test)")
+    console.line(f"LR range: [{config.lr_min:.2e}, {config.lr_max:.2e}]")
+    console.line(f"Training iterations: {config.lr_num_training}")
+    console.line("Training while exponentially increasing LR...")
+    rates = lr_ladder(config.lr_min, config.lr_max, config.lr_num_training)
+    with console.progress("range test", len(rates)) as advance:
+
+        def on_point(rate: float, loss: float) -> None:
+            advance(f"lr {rate:.1e} loss {loss:.4g}")
+            console.debug(f"  lr {rate:.3e}  loss {loss:.6g}")
+
+        curve = sweep_learning_rate(context.sandbox, rates, plan.scales, on_point)
+    if curve.diverged:
+        console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")
+    suggestions = suggest_all(curve, context.registry.suggesters, config.options, console.warn)
+    plot_path = None
+    try:
+        plot_path = save_lr_plot(config.lr_plot_path or DEFAULT_PATH, curve, suggestions, config.lr_suggester)
+    except OSError as error:
+        console.warn(f"the plot could not be saved: {error}; set lr_plot_path to a folder that can be written")
+    chosen = pick(suggestions, config.lr_suggester)
+    console.line(f"✓ Suggested learning rate: {chosen:.2e}", "bold green")
+    applied = config.update_model_lr and plan.setting is not None
+    old = None if plan.setting is None else plan.setting.value
+    if plan.setting is not None and applied:
+        context.apply(plan.setting, chosen)
+        _check_survival(context, plan, chosen)
+        before = "none" if old is None else f"{old:.2e}"
+        console.line(f"  Updated optimizer LR: {before} → {chosen:.2e}")
+    if plot_path:
+        console.line(f"  LR finder plot saved to: {plot_path}")
+    return LearningRateResult(
+        suggester=config.lr_suggester,
+        old=old,
+        chosen=chosen,
+        applied=applied,
+        places=tuple(str(place) for place in plan.setting.places) if plan.setting else (),
+        curve=curve,
+        suggestions=suggestions,
+        plot_path=plot_path,
+    )
+
+
+def _check_survival(context: "TuningContext", plan: Plan, value: float) -> None:
+    """Warn if ``configure_optimizers`` does not yield the rate that was just applied."""
+    from lit_autotune.trials import look
+
+    rates = look(context.sandbox, {}).rates
+    expected = [scale * value for scale in plan.scales]
+    if not any(
+        scale and math.isclose(rate, want, rel_tol=1e-6)
+        for rate, want, scale in zip(rates, expected, plan.scales, strict=False)
+    ):
+        context.console.warn(
+            f"{plan.setting} = {value:.2e} gives the optimizer a learning rate of {rates[0]:.2e}; "
+            "a scheduler or configure_optimizers overrides it"
+        )
+
+
+@hookimpl
+def lit_autotune_steps() -> list[TuningStep]:
+    return [
+        TuningStep(
+            name="learning_rate",
+            order=200,
+            is_enabled=lambda config: config.use_learning_rate_tuning,
+            prepare=prepare,
+            run=run,
+            summary="suggest a learning rate from an LR range test",
+        )
+    ]

@@ -1,0 +1,102 @@
+"""``TunerConfig``: what to tune and how."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lit_autotune._text import did_you_mean
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class TunerConfig(BaseModel):
+    """What to tune before ``trainer.fit``, and how.
+
+    It reads no file and no environment variable by itself; ``ExperimentConfig.from_toml`` and the ``autotune``
+    command do. Fields can be changed after construction and are validated then, too.
+
+    Raises:
+        pydantic.ValidationError: On an unknown field or a value that makes no sense.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, validate_default=True)
+
+    use_batch_size_tuning: bool = Field(False, description="Enable batch size tuning.")
+    batch_size_mode: str = Field(
+        "power", description="Search strategy: `power` (doubles), `binsearch` (exact), or one that a plugin brings."
+    )
+    batch_size_init_val: int = Field(2, ge=1, description="Batch size of the first trial, in samples.")
+    batch_size_max_trials: int = Field(25, ge=1, description="At most this many trials, failed ones counted.")
+    batch_size_max: int | None = Field(None, ge=1, description="Never try a batch size above this one.")
+    batch_size_steps_per_trial: int = Field(
+        3, ge=3, description="Optimizer steps of one trial. The first one allocates the optimizer's state."
+    )
+    batch_size_margin: float = Field(
+        0.05, ge=0, lt=1, description="Headroom kept below a limit that was met, as a fraction of the batch size."
+    )
+    batch_size_attribute: str | None = Field(
+        None, description="Where the batch size is kept, e.g. `datamodule.train_bs`. Found by itself if not given."
+    )
+    use_learning_rate_tuning: bool = Field(False, description="Enable the LR range test.")
+    lr_min: Rate = Field(1e-8, description="Learning rate of the first step of the range test.")
+    lr_max: Rate = Field(1.0, description="Learning rate of the last step of the range test.")
+    lr_num_training: int = Field(100, ge=10, description="Optimizer steps of the range test.")
+    lr_suggester: str = Field(
+        "steepest", description="Suggestion to apply: `steepest`, `minimum`, `valley`, or one that a plugin brings."
+    )
+    lr_attribute: str | None = Field(
+        None, description="Where the learning rate is kept, e.g. `module.params.optimizer.learning_rate`."
+    )
+    lr_plot_path: Path | None = Field(
+        None, description="Where to save the plot of loss against learning rate (default `.logs/lr_finder_plot.png`)."
+    )
+    update_model_lr: bool = Field(True, description="Write the suggestion to the module; if false, only report it.")
+    verbose: bool = Field(True, description="Say what is being done.")
+    is_debug: bool = Field(False, description="Say more: every point, what was kept and dropped, Lightning's output.")
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Options of plugins: a table for each strategy, suggester or step by name."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, data: Any) -> Any:
+        for name in data if isinstance(data, dict) else ():
+            if name not in cls.model_fields:
+                raise ValueError(f"unknown field {name!r}{did_you_mean(name, cls.model_fields)}")
+        return data
+
+    @model_validator(mode="after")
+    def _check_range(self) -> "TunerConfig":
+        if self.lr_min >= self.lr_max:
+            raise ValueError(f"lr_min ({self.lr_min:g}) must be below lr_max ({self.lr_max:g})")
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in type(self).model_fields:
+            raise ValueError(f"TunerConfig has no field {name!r}{did_you_mean(name, type(self).model_fields)}")
+        # Validate a whole new config first: an assignment that is refused must leave this one as it was.
+        type(self).model_validate({**{key: getattr(self, key) for key in type(self).model_fields}, name: value})
+        super().__setattr__(name, value)
+
+    def run_tuning(self, trainer: Any, module: Any, datamodule: Any = None) -> tuple[int | None, float | None]:
+        """Tune, and write the values found to ``module`` and ``datamodule``.
+
+        Args:
+            trainer: The Trainer that will fit later. It is copied, never run.
+            module: The LightningModule. It is copied, never run.
+            datamodule: The LightningDataModule, or ``None`` if the module brings its own loaders.
+
+        Returns:
+            ``(batch_size, learning_rate)``, each ``None`` if it was not tuned.
+
+        Raises:
+            AutotuneError: See :func:`lit_autotune.tune`.
+        """
+        from lit_autotune.orchestrator import tune
+
+        report = tune(trainer, module, datamodule, self)
+        return (
+            report.batch_size.chosen if report.batch_size else None,
+            report.learning_rate.chosen if report.learning_rate else None,
+        )

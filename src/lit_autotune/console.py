@@ -1,0 +1,144 @@
+"""What a user sees while tuning: rich in a terminal, plain lines in a log file, nothing if not verbose."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from lit_autotune.report import BatchSizeResult, LearningRateResult, TuningReport
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PREFIX = "[TunerConfig::run_tuning] "
+LOG_WIDTH = 110
+
+
+class Console:
+    """Prints to standard output.
+
+    Args:
+        verbose: Print at all.
+        debug: Print details, too.
+    """
+
+    def __init__(self, verbose: bool = True, debug: bool = False):
+        from rich.console import Console as RichConsole
+
+        self.verbose, self._debug = verbose, debug
+        self._rich = RichConsole(highlight=False, markup=False, quiet=not verbose)
+        self.warnings: list[str] = []
+
+    def line(self, text: str, style: str | None = None) -> None:
+        """Print one line in the form of the guide."""
+        from rich.text import Text
+
+        # Never wrapped: a log is searched line by line.
+        self._rich.print(Text.assemble((PREFIX, "dim"), (self._encodable(text), style or "")), soft_wrap=True)
+
+    def banner(self, title: str) -> None:
+        """Print a title between two rules."""
+        for text in ("=" * 60, title, "=" * 60):
+            self.line(text, "bold cyan")
+
+    def debug(self, text: str) -> None:
+        """Print a detail, if details are wanted."""
+        if self._debug:
+            self.line(text, "dim")
+
+    def warn(self, text: str) -> None:
+        """Warn the user; by ``warnings.warn`` if nothing may be printed."""
+        self.warnings.append(text)
+        if self.verbose:
+            self.line(f"⚠ {text}", "yellow")
+        else:
+            warnings.warn(text, stacklevel=2)
+
+    @contextlib.contextmanager
+    def progress(self, description: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
+        """Show a live bar in a terminal. Yields a function that moves it on by one and says what is going on."""
+        if not self._rich.is_terminal or not self.verbose:
+            yield lambda text: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(
+            *columns, TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=self._rich, transient=True
+        ) as bar:
+            task = bar.add_task(description, total=total, note="")
+            yield lambda text: bar.update(task, advance=1, note=text)
+
+    def tables(self, report: TuningReport) -> None:
+        """Print the final tables: trials, suggestions, what was chosen and applied."""
+        if not self.verbose:
+            return
+        if report.batch_size:
+            self._table(_trial_table(report.batch_size))
+        if report.learning_rate:
+            self._table(_suggestion_table(report.learning_rate))
+        self._table(_result_table(report))
+
+    def _table(self, table: "Table") -> None:
+        if self._rich.is_terminal:
+            self._rich.print(table)
+        else:
+            table.box = None
+            self._rich.print(table, width=LOG_WIDTH)
+
+    def _encodable(self, text: str) -> str:
+        """Plain letters for the signs that an old terminal's encoding lacks."""
+        try:
+            text.encode(self._rich.encoding)
+        except UnicodeEncodeError:
+            for sign, plain in (("✓", "OK"), ("→", "->"), ("⚠", "WARNING"), ("✗", "x")):
+                text = text.replace(sign, plain)
+        return text
+
+
+def _new_table(title: str, columns: Sequence[str], right: Sequence[int] = ()) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i in right else "left", overflow="fold")
+    return table
+
+
+def _trial_table(result: BatchSizeResult) -> "Table":
+    table = _new_table("Batch-size trials", ("trial", "batch size", "outcome", "seconds", ""), right=(0, 1, 3))
+    for number, trial in enumerate(result.trials, 1):
+        mark = "chosen" if trial.batch_size == result.chosen else trial.message[:60]
+        outcome = trial.outcome.replace("_", " ")
+        table.add_row(
+            str(number),
+            str(trial.batch_size),
+            outcome,
+            f"{trial.seconds:.2f}",
+            mark,
+            style="bold green" if mark == "chosen" else None if trial.fits else "red",
+        )
+    return table
+
+
+def _suggestion_table(result: LearningRateResult) -> "Table":
+    table = _new_table("Learning-rate suggestions", ("suggester", "learning rate", ""), right=(1,))
+    for suggestion in result.suggestions:
+        chosen = suggestion.suggester == result.suggester
+        value = "-" if suggestion.value is None else f"{suggestion.value:.2e}"
+        note = "chosen" if chosen else suggestion.reason
+        table.add_row(suggestion.suggester, value, note, style="bold green" if chosen else None)
+    return table
+
+
+def _result_table(report: TuningReport) -> "Table":
+    table = _new_table(f"Result, after {report.seconds:.1f} s", ("", "old", "new", "written to"), right=(1, 2))
+    if size := report.batch_size:
+        old = "-" if size.old is None else str(size.old)
+        table.add_row("batch size", old, str(size.chosen), ", ".join(size.places))
+    if rate := report.learning_rate:
+        old = "-" if rate.old is None else f"{rate.old:.2e}"
+        where = ", ".join(rate.places) if rate.applied else "nowhere (update_model_lr is off)"
+        table.add_row("learning rate", old, f"{rate.chosen:.2e}", where)
+    return table

@@ -1,0 +1,96 @@
+"""Deep copies of user objects that share data instead of doubling it.
+
+A trial runs on copies so that nothing it does reaches the user's objects. Copying a data set for each trial would
+cost time and memory, so what is *data* (arrays, tables, long lists) is shared: training only reads it. What is
+*state* (hyperparameters, counters, generators) is copied.
+"""
+
+import copy
+import numbers
+from collections.abc import Iterator, Mapping
+from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
+from typing import Any
+
+from lit_autotune.errors import ConfigError
+
+LONG = 10_000
+"""A list, tuple, set or dictionary with more items than this is data, not state."""
+
+ATOMS = (str, bytes, numbers.Number, type, ModuleType, FunctionType, BuiltinFunctionType, type(None))
+
+
+def share_data(value: object, name: str, memo: dict[int, Any], skip: set[int]) -> None:
+    """Enter all data below a value into a memo for ``copy.deepcopy``, which then shares it.
+
+    Objects that cannot be copied at all (locks, open files, database handles) are shared, too. A running generator
+    is refused, for the trials would use it up.
+
+    Args:
+        value: The object to be copied.
+        name: What to call it in error messages.
+        memo: The memo; entries already in it are respected.
+        skip: Ids of objects not to look into.
+
+    Raises:
+        ConfigError: If a generator is met; names the attribute.
+    """
+    import torch
+
+    pending: list[tuple[str, Any]] = [(name, value)]
+    seen = set(skip)
+    while pending:
+        name, value = pending.pop()
+        if id(value) in memo or id(value) in seen or isinstance(value, ATOMS):
+            continue
+        seen.add(id(value))
+        if isinstance(value, GeneratorType):
+            raise ConfigError(
+                f"{name} is a running generator, which trials would use up; keep the function that makes it instead"
+            )
+        if isinstance(value, torch.nn.Module):
+            continue
+        children = [] if _is_data(value) else list(_children(name, value))
+        if _is_data(value) or not (children or _is_copyable(value)):
+            memo[id(value)] = value
+        pending.extend(children)
+
+
+def detach_results(module: Any, memo: dict[int, Any]) -> None:
+    """Let ``deepcopy`` copy a network that keeps tensors of an earlier step's graph, which it refuses by itself."""
+    import torch
+
+    for submodule in module.modules():
+        for value in vars(submodule).values():
+            for item in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(item, torch.Tensor) and not item.is_leaf:
+                    memo[id(item)] = item.detach().clone()
+
+
+def _is_data(value: Any) -> bool:
+    """Whether it is an array, tensor, table, image or buffer, or a long container."""
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        return len(value) > LONG
+    return hasattr(value, "shape") or hasattr(value, "__array__") or isinstance(value, bytearray | memoryview)
+
+
+def _children(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        yield from ((f"{name}[{key!r}]", child) for key, child in value.items())
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from ((f"{name}[{i}]", child) for i, child in enumerate(value))
+    elif isinstance(value, MethodType):
+        yield name, value.__self__
+    yield from ((f"{name}.{key}", child) for key, child in getattr(value, "__dict__", {}).items())
+    for cls in type(value).__mro__:
+        slots = getattr(cls, "__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(value, slot):
+                yield f"{name}.{slot}", getattr(value, slot)
+
+
+def _is_copyable(value: Any) -> bool:
+    try:
+        copy.deepcopy(value)
+    except Exception:  # foreign __reduce__ and __deepcopy__ methods raise anything
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""The exceptions of this package, and the exit code each one ends a command with.
+
+Every message is one line that says where, what, and what to do. Exceptions of the user's own code
+(his ``training_step``, his ``setup``) are never wrapped in one of these.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the ``autotune`` command ends with."""
+
+    OK = 0
+    """Everything asked for was done."""
+    UNEXPECTED = 1
+    """An error in the user's code, or one nobody foresaw; the traceback is shown."""
+    USAGE = 2
+    """A mistake in the command line, the configuration, a target or a name."""
+    NO_ANSWER = 3
+    """The tuning ran but has no answer."""
+    PLUGIN = 4
+    """A plugin that was needed failed."""
+    INTERRUPTED = 130
+    """Stopped with Ctrl-C."""
+
+
+class AutotuneError(Exception):
+    """Base class of every error that lit-autotune raises itself."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
+
+
+class ConfigError(AutotuneError):
+    """A setting, a configuration file or an attribute of the user's objects cannot be used."""
+
+    exit_code = ExitCode.USAGE
+
+
+class TargetError(AutotuneError):
+    """An import string such as ``package.module:Class`` does not lead to a usable object."""
+
+    exit_code = ExitCode.USAGE
+
+
+class PluginError(AutotuneError):
+    """A plugin failed, or gave something that its hook does not allow."""
+
+    exit_code = ExitCode.PLUGIN
+
+
+class UnknownNameError(PluginError):
+    """The settings name a strategy or suggester that no loaded plugin provides."""
+
+    exit_code = ExitCode.USAGE
+
+
+class TuningError(AutotuneError):
+    """The tuning ran, but there is no answer to give."""
+
+    exit_code = ExitCode.NO_ANSWER
+
+
+class BatchSizeError(TuningError):
+    """No batch size could be found."""
+
+
+class LRSuggestionError(TuningError):
+    """No learning rate can be suggested from the curve."""

@@ -1,0 +1,153 @@
+"""Runs the tuning steps in their order on copies, then writes what they found to the user's objects."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lit_autotune._version import __version__
+from lit_autotune.attributes import Setting, read, write
+from lit_autotune.config import TunerConfig
+from lit_autotune.console import Console
+from lit_autotune.errors import ConfigError
+from lit_autotune.registry import Registry
+from lit_autotune.report import BatchSizeResult, LearningRateResult, TuningReport
+from lit_autotune.sandbox import Sandbox, trainer_package
+from lit_autotune.types import TuningStep
+
+
+@dataclass(frozen=True)
+class TuningContext:
+    """What a tuning step works with.
+
+    Attributes:
+        config: The settings in force.
+        registry: The plugins in use.
+        sandbox: Makes and fits throwaway copies; they have what earlier steps found.
+        owners: The user's own objects by role. Only to be looked at.
+        console: To tell the user what is going on.
+        changes: What will be written to the user's objects when all steps are done.
+    """
+
+    config: TunerConfig
+    registry: Registry
+    sandbox: Sandbox
+    owners: Mapping[str, Any]
+    console: Console
+    changes: dict[Setting, Any] = field(default_factory=dict)
+
+    def apply(self, setting: Setting, value: Any) -> None:
+        """Have a value written to the user's objects at the end, and to all copies from now on."""
+        self.changes[setting] = value
+        self.sandbox.values[setting] = value
+
+
+def tune(
+    trainer: Any,
+    module: Any,
+    datamodule: Any = None,
+    config: TunerConfig | None = None,
+    *,
+    registry: Registry | None = None,
+) -> TuningReport:
+    """Tune batch size, then learning rate, and write both to ``module`` and ``datamodule``.
+
+    Everything is tried on copies. If anything goes wrong, Ctrl-C included, the objects are as before the call.
+
+    Args:
+        trainer: The Lightning Trainer that will fit later.
+        module: The LightningModule.
+        datamodule: The LightningDataModule, or ``None`` if the module brings its own loaders.
+        config: What to tune and how; by default both, with all other fields at their defaults.
+        registry: The plugins to use; by default all that are installed.
+
+    Returns:
+        The report.
+
+    Raises:
+        ConfigError: If a setting is wrong, or the objects cannot be tuned; before anything expensive runs.
+        UnknownNameError: If the config names a strategy or suggester that no plugin provides.
+        PluginError: If a plugin that was needed failed.
+        BatchSizeError: If no batch size fits.
+        LRSuggestionError: If no learning rate can be suggested.
+    """
+    config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
+    _check_objects(trainer, module, datamodule)
+    start = time.perf_counter()
+    console = Console(config.verbose and trainer.is_global_zero, config.is_debug)
+    registry = registry or Registry.load()
+    _check_names(config, registry, console)
+    steps = [step for step in registry.steps if step.is_enabled(config)]
+    if trainer.fast_dev_run and steps:
+        console.warn("nothing tuned: the Trainer has fast_dev_run on")
+        steps = []
+    results = _run_steps(steps, config, registry, Sandbox(trainer, module, datamodule, not config.is_debug), console)
+    batch_size, learning_rate = results.pop("batch_size", None), results.pop("learning_rate", None)
+    report = TuningReport(
+        version=__version__,
+        config=config.model_copy(deep=True),
+        batch_size=batch_size if isinstance(batch_size, BatchSizeResult) else None,
+        learning_rate=learning_rate if isinstance(learning_rate, LearningRateResult) else None,
+        steps=results,
+        warnings=tuple(console.warnings),
+        seconds=time.perf_counter() - start,
+    )
+    if steps:
+        console.tables(report)
+    registry.notify("lit_autotune_finished", console.warn, report=report)
+    return report
+
+
+def _run_steps(
+    steps: list[TuningStep], config: TunerConfig, registry: Registry, sandbox: Sandbox, console: Console
+) -> dict[str, Any]:
+    """Prepare all steps, run all, then write what they found; results by the steps' names."""
+    objects = dict(sandbox.originals)
+    context = TuningContext(config, registry, sandbox, objects, console)
+    try:
+        plans = {step.name: step.prepare(context) if step.prepare else None for step in steps}
+        results = {step.name: step.run(context, plans[step.name]) for step in steps}
+    finally:
+        sandbox.close()
+    _write_all(objects, context.changes)
+    return results
+
+
+def _write_all(objects: Mapping[str, Any], changes: Mapping[Setting, Any]) -> None:
+    """Write all values or, if one cannot be written, none."""
+    undo = [(place, read(objects, place)) for setting in changes for place in setting.places]
+    try:
+        for setting, value in changes.items():
+            for place in setting.places:
+                write(objects, place, value)
+    except BaseException:
+        for place, old in undo:
+            write(objects, place, old)
+        raise
+
+
+def _check_objects(trainer: Any, module: Any, datamodule: Any) -> None:
+    package = trainer_package(trainer)
+    for value, base in ((module, "LightningModule"), (datamodule, "LightningDataModule")):
+        if value is None and base == "LightningDataModule":
+            continue
+        homes = [cls.__module__ for cls in type(value).__mro__ if cls.__name__ == base]
+        if not homes:
+            raise ConfigError(f"expected an instance of {base}, got {value!r:.80}")
+        if not homes[0].startswith(package + "."):
+            raise ConfigError(
+                f"{type(value).__name__} is a {base} of {homes[0].partition('.core')[0]}, the Trainer is of {package}; "
+                "import both from the same package"
+            )
+
+
+def _check_names(config: TunerConfig, registry: Registry, console: Console) -> None:
+    """Refuse unknown names before anything runs; warn of plugins that failed."""
+    for plugin in registry.plugins:
+        if plugin.status == "failed":
+            console.warn(f"{plugin} failed and is not used: {plugin.error}")
+    if config.use_batch_size_tuning:
+        registry.strategy(config.batch_size_mode)
+    if config.use_learning_rate_tuning:
+        registry.suggester(config.lr_suggester)
+    registry.check_options(config.options)

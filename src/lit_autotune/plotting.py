@@ -1,0 +1,103 @@
+"""The plot of an LR range test."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lit_autotune.curves import smooth
+from lit_autotune.types import LRCurve, LRSuggestion
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DEFAULT_PATH = Path(".logs/lr_finder_plot.png")
+BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#7f8c8d"
+
+
+def plot_lr_curve(curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str) -> "Figure":
+    """Draw raw losses, the smoothed curve, and every suggestion.
+
+    Args:
+        curve: What the range test measured.
+        suggestions: All suggesters' answers.
+        chosen: Name of the suggester whose answer is marked.
+
+    Returns:
+        A figure that belongs to no window and no global state.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    rates, losses = curve.finite()
+    smoothed = smooth(losses) if losses else []
+    axes.plot(rates, losses, ".", color=BLUE, alpha=0.35, markersize=5, label="training loss of each step")
+    axes.plot(rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
+    axes.set_xscale("log")
+    axes.set_xlim(curve.learning_rates[0], curve.learning_rates[-1])
+    _limit_losses(axes, smoothed)
+    _mark_divergence(axes, rates, smoothed)
+    for suggestion in suggestions:
+        if suggestion.value is not None and suggestion.suggester != chosen:
+            axes.axvline(suggestion.value, color=GREY, linewidth=1, linestyle=":")
+            _label(axes, suggestion, GREY)
+    for suggestion in suggestions:
+        if suggestion.value is not None and suggestion.suggester == chosen:
+            axes.axvline(suggestion.value, color=RED, linewidth=1.8)
+            axes.plot([], [], color=RED, linewidth=1.8, label=f"suggestion ({chosen}): {suggestion.value:.2e}")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("training loss")
+    axes.set_title("LR range test", loc="left", fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.2)
+    axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
+    return figure
+
+
+def save_lr_plot(path: Path, curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str) -> Path:
+    """Save the plot of :func:`plot_lr_curve`, making its folder if needed; returns the absolute path.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plot_lr_curve(curve, suggestions, chosen).savefig(path, dpi=150)
+    return path.resolve()
+
+
+def _limit_losses(axes: "Axes", smoothed: Sequence[float]) -> None:
+    """Cut the explosion off: it says nothing but that there is one, and flattens all the rest."""
+    if not smoothed:
+        return
+    low = min(smoothed)
+    start = smoothed[0]
+    height = max(start - low, 0.05 * abs(start), math.ulp(1.0))
+    until = smoothed.index(low)
+    top = max([*smoothed[: until + 1], start]) + 0.6 * height
+    axes.set_ylim(low - 0.15 * height, min(top, max(smoothed) + 0.15 * height))
+
+
+def _mark_divergence(axes: "Axes", rates: Sequence[float], smoothed: Sequence[float]) -> None:
+    """Shade the rates beyond the minimum from where the loss is higher than at the start."""
+    if not smoothed:
+        return
+    until = smoothed.index(min(smoothed))
+    beyond = [rate for rate, loss in zip(rates[until:], smoothed[until:], strict=True) if loss > smoothed[0]]
+    if beyond:
+        axes.axvspan(beyond[0], axes.get_xlim()[1], color=RED, alpha=0.08, linewidth=0, label="diverging")
+
+
+def _label(axes: "Axes", suggestion: LRSuggestion, color: str) -> None:
+    assert suggestion.value is not None
+    axes.annotate(
+        f"{suggestion.suggester} {suggestion.value:.1e}",
+        (suggestion.value, 0.02),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        fontsize=8,
+        color=color,
+        ha="right",
+        va="bottom",
+    )

@@ -1,0 +1,75 @@
+"""``TuningReport``: all that a tuning tried, suggested, chose and applied."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from lit_autotune.config import TunerConfig
+from lit_autotune.types import BatchSizeTrial, LRCurve, LRSuggestion, Record
+
+
+class BatchSizeResult(Record):
+    """Result of the batch-size step.
+
+    Attributes:
+        strategy: Name of the strategy used.
+        old: The batch size before, ``None`` if there was none.
+        chosen: The batch size found, in samples. It was run.
+        limit: Why no larger one: ``"memory"``, ``"data"``, ``"batch_size_max"`` or ``"batch_size_max_trials"``.
+        places: Where it was written, e.g. ``"datamodule.hparams.batch_size"``.
+        trials: All trials in the order they were run.
+    """
+
+    strategy: str
+    old: int | None
+    chosen: int
+    limit: str
+    places: tuple[str, ...]
+    trials: tuple[BatchSizeTrial, ...]
+
+
+class LearningRateResult(Record):
+    """Result of the learning-rate step.
+
+    Attributes:
+        suggester: Name of the rule whose suggestion was chosen.
+        old: The learning rate before, ``None`` if there was none.
+        chosen: The suggested learning rate.
+        applied: Whether it was written; not with ``update_model_lr = false``.
+        places: Where it is kept, e.g. ``"module.hparams.lr"``; empty if no place was found.
+        curve: What the range test measured.
+        suggestions: Every suggester's answer.
+        plot_path: Where the plot was saved.
+    """
+
+    suggester: str
+    old: float | None
+    chosen: float
+    applied: bool
+    places: tuple[str, ...]
+    curve: LRCurve
+    suggestions: tuple[LRSuggestion, ...]
+    plot_path: Path | None = None
+
+
+class TuningReport(Record):
+    """The whole result of a tuning.
+
+    Attributes:
+        version: Version of lit-autotune.
+        config: The settings in force.
+        batch_size: Result of the batch-size step, ``None`` if it did not run.
+        learning_rate: Result of the learning-rate step, ``None`` if it did not run.
+        steps: Results of steps that plugins brought, by name.
+        warnings: What the user should know.
+        seconds: Wall time of the whole tuning, in seconds.
+    """
+
+    version: str
+    config: TunerConfig
+    batch_size: BatchSizeResult | None = None
+    learning_rate: LearningRateResult | None = None
+    steps: dict[str, Any] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0

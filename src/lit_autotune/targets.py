@@ -1,0 +1,137 @@
+"""Import strings: ``package.module:Class``, ``package.module.Class`` or ``path/to/file.py:Class``."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from lit_autotune._text import did_you_mean
+from lit_autotune.errors import ConfigError, TargetError
+
+CLASS_PATH = "class_path"
+
+
+def load_target(target: str, base: Path = Path()) -> Any:
+    """The object that an import string names.
+
+    Args:
+        target: The import string.
+        base: Folder that relative paths of ``.py`` files start from.
+
+    Raises:
+        TargetError: If the string is malformed, or the module or the attribute does not exist. An import that fails
+            *inside* the user's module keeps its own traceback.
+    """
+    module_name, _, attribute = target.partition(":") if ":" in target else target.rpartition(".")
+    if not module_name or not attribute:
+        raise TargetError(f"target {target!r} is not of the form 'package.module:Class' or 'path/to/file.py:Class'")
+    is_file = module_name.endswith(".py")
+    module = _import_file(base / module_name, target) if is_file else _import_module(module_name, target)
+    found: Any = module
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise TargetError(
+                f"target {target!r}: {module_name} has no attribute {part!r}{did_you_mean(part, vars(module))}"
+            ) from None
+    return found
+
+
+def _import_module(name: str, target: str) -> Any:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as with `python -m`: the shell's folder is importable
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # Only the target itself may be missing; a missing import inside it is the user's error and stays his.
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise TargetError(f"target {target!r}: there is no module {error.name!r}; is it installed?") from None
+        raise
+
+
+def _import_file(path: Path, target: str) -> Any:
+    if not path.is_file():
+        raise TargetError(f"target {target!r}: there is no file {path}")
+    path = path.resolve()
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    if loaded is not None:
+        raise TargetError(f"target {target!r}: a module named {path.stem!r} is already imported; rename the file")
+    sys.path.insert(0, str(path.parent))  # as with `python file.py`: its neighbours are importable
+    return importlib.import_module(path.stem)
+
+
+def instantiate(value: Any, base: Path = Path(), where: str = "") -> Any:
+    """Turn each table with a ``class_path``, at any depth, into an instance; all other keys are its arguments.
+
+    Args:
+        value: A value as TOML gives it.
+        base: Folder that relative paths of ``.py`` files start from.
+        where: Name of the table, for error messages.
+
+    Raises:
+        TargetError: If a class cannot be found.
+        ConfigError: If a class does not take an argument.
+    """
+    if isinstance(value, list):
+        return [instantiate(item, base, f"{where}[{i}]") for i, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    arguments = {name: instantiate(item, base, f"{where}.{name}") for name, item in value.items() if name != CLASS_PATH}
+    if CLASS_PATH not in value:
+        return arguments
+    return call(load_target(value[CLASS_PATH], base), arguments, where)
+
+
+def call(target: Callable[..., Any], arguments: dict[str, Any], where: str) -> Any:
+    """Call a class or factory after checking the arguments' names.
+
+    A table goes to a parameter annotated as a pydantic model or a dataclass as an instance of it.
+
+    Raises:
+        ConfigError: If the target does not take, or lacks, an argument.
+    """
+    try:
+        signature = inspect.signature(target)
+    except ValueError:  # some classes written in C have none
+        return target(**arguments)
+    parameters = signature.parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for name in arguments:
+            if name not in parameters:
+                raise ConfigError(
+                    f"{where}.{name}: {target.__name__} takes no such argument{did_you_mean(name, parameters)}"
+                )
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"[{where}]: {target.__name__}: {error}") from None
+    hints = _hints(target)
+    return target(**{name: _convert(item, hints.get(name), f"{where}.{name}") for name, item in arguments.items()})
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
+    except (NameError, TypeError, AttributeError):  # unresolvable annotations: pass values as they are
+        return {}
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    wants_record = isinstance(hint, type) and (issubclass(hint, BaseModel) or is_dataclass(hint))
+    if not (wants_record and isinstance(value, dict)):
+        return value
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join((where, *(str(part) for part in problem["loc"])))
+        raise ConfigError(f"{place} = {problem['input']!r}: {problem['msg']}") from error

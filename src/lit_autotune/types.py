@@ -1,0 +1,168 @@
+"""The records that plugins return and that reports are made of."""
+
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+if TYPE_CHECKING:
+    from lit_autotune.orchestrator import TuningContext
+
+# One NaN object for all, so that a report read back from JSON equals the one written.
+MaybeNaN = Annotated[float, AfterValidator(lambda x: math.nan if math.isnan(x) else x)]
+
+
+class Record(BaseModel):
+    """A frozen record that survives a JSON round trip, NaN and infinity included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class BatchSizeTrial(Record):
+    """One batch size that was really run.
+
+    Attributes:
+        batch_size: The size tried, in samples.
+        outcome: ``"fits"``; ``"out_of_memory"``; or ``"too_little_data"`` when the training data cannot
+            fill one batch of that size.
+        seconds: Wall time of the trial, in seconds.
+        message: First line of the error that ended it, if one did.
+    """
+
+    batch_size: int
+    outcome: Literal["fits", "out_of_memory", "too_little_data"]
+    seconds: float
+    message: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether this size can be used."""
+        return self.outcome == "fits"
+
+
+class LRCurve(Record):
+    """What an LR range test measured: one point for each optimizer step.
+
+    Attributes:
+        learning_rates: The rate of each step, strictly increasing.
+        losses: The raw training loss of each step, before the update with that step's rate. NaN where the step
+            had none.
+        diverged: Whether the test was stopped because the loss exploded.
+    """
+
+    learning_rates: tuple[float, ...]
+    losses: tuple[MaybeNaN, ...]
+    diverged: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> "LRCurve":
+        rates = self.learning_rates
+        if len(rates) != len(self.losses):
+            raise ValueError(f"{len(rates)} learning rates but {len(self.losses)} losses")
+        if any(not 0 < low < high < math.inf for low, high in zip(rates, rates[1:], strict=False)):
+            raise ValueError("learning rates must be positive, finite and strictly increasing")
+        return self
+
+    def finite(self) -> tuple[list[float], list[float]]:
+        """The points whose loss is a finite number, as (learning rates, losses)."""
+        points = [
+            (rate, loss) for rate, loss in zip(self.learning_rates, self.losses, strict=True) if math.isfinite(loss)
+        ]
+        return [rate for rate, _ in points], [loss for _, loss in points]
+
+
+class LRSuggestion(Record):
+    """What one suggester makes of a curve.
+
+    Attributes:
+        suggester: Name of the rule.
+        value: The suggested learning rate, or ``None`` if the rule has no answer.
+        reason: Why there is no answer.
+    """
+
+    suggester: str
+    value: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """What a batch-size search may know before its first trial.
+
+    Attributes:
+        init_val: The size to begin with, in samples; at least 1 and at most ``max_val``.
+        max_val: The largest size worth trying (the data hold no more, or the user said so); ``None`` if unknown.
+    """
+
+    init_val: int
+    max_val: int | None = None
+
+    def __contains__(self, batch_size: int) -> bool:
+        return batch_size >= 1 and (self.max_val is None or batch_size <= self.max_val)
+
+
+BatchSizeSearch = Generator[int, BatchSizeTrial, None]
+"""Ask and tell in one object: it yields a batch size to try and is sent the trial. It ends when it has seen enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSizeStrategy:
+    """How to look for the largest batch size that fits.
+
+    Attributes:
+        name: What the user writes as ``batch_size_mode``.
+        search: Makes a search. It runs nothing itself: it only yields sizes, so it needs neither torch nor a model.
+            With ``options`` set it takes the validated options as keyword ``options``.
+        summary: One line for ``autotune plugins``.
+        options: Model of the table ``[tuner_config.options.NAME]``, if the strategy has options.
+    """
+
+    name: str
+    search: Callable[..., BatchSizeSearch]
+    summary: str
+    options: type[BaseModel] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LRSuggester:
+    """A rule that reads a learning rate off the curve of an LR range test.
+
+    Attributes:
+        name: What the user writes as ``lr_suggester``.
+        suggest: Takes the :class:`LRCurve`, returns a learning rate, raises
+            :class:`~lit_autotune.errors.LRSuggestionError` saying why if it cannot. With ``options`` set it takes
+            the validated options as keyword ``options``.
+        summary: One line for ``autotune plugins``.
+        options: Model of the table ``[tuner_config.options.NAME]``, if the rule has options.
+    """
+
+    name: str
+    suggest: Callable[..., float]
+    summary: str
+    options: type[BaseModel] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TuningStep:
+    """One step of the tuning, such as "batch size" or "learning rate".
+
+    Attributes:
+        name: Unique name, the key of its result in the report.
+        order: Steps run by ascending order. Batch size is 100, learning rate 200.
+        is_enabled: Takes the ``TunerConfig``, says whether to run.
+        run: Takes the :class:`~lit_autotune.orchestrator.TuningContext` and what ``prepare`` returned, does the work
+            on copies, returns a JSON-able record for the report. Values to write are handed to ``context.apply``.
+        summary: One line for ``autotune plugins``.
+        prepare: Takes the context and raises if the step cannot work. Called for all steps before any step runs.
+        options: Model of the table ``[tuner_config.options.NAME]``, if the step has options.
+    """
+
+    name: str
+    order: int
+    is_enabled: Callable[..., bool]
+    run: Callable[["TuningContext", Any], Any]
+    summary: str
+    prepare: Callable[["TuningContext"], Any] | None = None
+    options: type[BaseModel] | None = None

@@ -134,7 +134,7 @@ def _children(value: object) -> dict[str, object]:
 
 def _holds_settings(value: object) -> bool:
     """Mappings, config records and the user's own plain objects do; tensors, networks, data sets do not."""
-    if isinstance(value, Mapping | BaseModel) or dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Mapping | BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return True
     if isinstance(value, type) or not hasattr(value, "__dict__") or callable(value):
         return False

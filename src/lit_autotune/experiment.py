@@ -1,7 +1,7 @@
 """``ExperimentConfig``: a whole experiment in one TOML file, tuned and run."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -109,16 +109,19 @@ class ExperimentConfig(BaseModel):
         Raises:
             ConfigError: If the stage is unknown; see also :meth:`setup_target` and :func:`lit_autotune.tune`.
         """
-        runs = {"train": "fit", "validate": "validate", "test": "test", "predict": "predict"}
-        if stage not in runs:
-            raise ConfigError(f"unknown stage {stage!r}; known are {', '.join(runs)}")
+        if stage not in get_args(Stage):
+            raise ConfigError(f"unknown stage {stage!r}; known are {', '.join(get_args(Stage))}")
         trainer, module, datamodule = self.setup_target()
         if stage == "train":
             self.tune(trainer, module, datamodule)
-        getattr(trainer, runs[stage])(module, datamodule=datamodule)
+        self.run(trainer, module, datamodule, stage)
+        return trainer
+
+    def run(self, trainer: Any, module: Any, datamodule: Any, stage: Stage = "train") -> None:
+        """Run a stage, and the test after training if the config asks for it."""
+        getattr(trainer, "fit" if stage == "train" else stage)(module, datamodule=datamodule)
         if stage == "train" and self.test_after_training:
             trainer.test(module, datamodule=datamodule)
-        return trainer
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
         """Tune if the config asks for it; the result is in :attr:`report`."""

@@ -32,7 +32,7 @@ class TuningContext:
     config: TunerConfig
     registry: Registry
     sandbox: Sandbox
-    owners: Mapping[str, Any]
+    owners: dict[str, Any]
     console: Console
     changes: dict[Setting, Any] = field(default_factory=dict)
 

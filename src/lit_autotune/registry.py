@@ -52,7 +52,7 @@ class PluginStatus:
     provides: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return f"plugin {self.name!r} of {self.distribution} {self.version}"
+        return f"plugin {self.name!r} of {self.distribution} {self.version}".rstrip()
 
 
 class Registry:
@@ -87,13 +87,22 @@ class Registry:
             try:
                 registry._accept(entry_point.load(), status)
             except (Exception, SystemExit) as error:
-                status.status = "failed"
-                status.error = first_line(error) if isinstance(error, PluginError) else _describe(error)
+                status.status, status.error = "failed", _describe(error)
         if unknown := blocked - {plugin.name for plugin in registry.plugins}:
             name = min(unknown)
             known = [plugin.name for plugin in registry.plugins]
             raise ConfigError(f"cannot block {name!r}: no such plugin is installed{did_you_mean(name, known)}")
         return registry
+
+    def register(self, plugin: object, name: str) -> None:
+        """Add a plugin that is no installed distribution: a module or object with hooks.
+
+        Raises:
+            PluginError: If it is not in order.
+        """
+        status = PluginStatus(name, "this process", "")
+        self._accept(plugin, status)
+        self.plugins.append(status)
 
     def _accept(self, plugin: object, status: PluginStatus) -> None:
         """Register a plugin if all it gives is in order, else leave no trace of it."""
@@ -235,10 +244,12 @@ def _check_record(record: object, kind: type, hook: str) -> None:
 
 
 def _describe(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return first_line(error)
     return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _validation_text(error: Exception) -> str:
-    """pluggy's message without the plugin's name and line breaks."""
+    """Pluggy's message without the plugin's name and line breaks."""
     text = " ".join(str(error).split())
     return text.split(": ", 1)[-1] if text.startswith("Plugin ") else text

@@ -228,7 +228,7 @@ def _silent_logger(package: str, logger: Any) -> Any:
     dummy = importlib.import_module(f"{package}.loggers.logger").DummyLogger
     # Looked up only when asked for: with some loggers that creates a run on a server.
     facts = {
-        name: property(lambda self, name=name: getattr(logger, name))
+        name: property(lambda self, name=name: getattr(logger, name))  # type: ignore[misc]
         for name in ("name", "version", "save_dir", "root_dir", "log_dir")
     }
     return type("SilentLogger", (dummy,), facts)()

@@ -1,7 +1,7 @@
 """Import strings: ``package.module:Class``, ``package.module.Class`` or ``path/to/file.py:Class``."""
 
+import functools
 import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -72,6 +72,8 @@ def _import_file(path: Path, target: str) -> Any:
 def instantiate(value: Any, base: Path = Path(), where: str = "") -> Any:
     """Turn each table with a ``class_path``, at any depth, into an instance; all other keys are its arguments.
 
+    The path names a class, a factory, or an instance that is used as it is.
+
     Args:
         value: A value as TOML gives it.
         base: Folder that relative paths of ``.py`` files start from.
@@ -88,7 +90,12 @@ def instantiate(value: Any, base: Path = Path(), where: str = "") -> Any:
     arguments = {name: instantiate(item, base, f"{where}.{name}") for name, item in value.items() if name != CLASS_PATH}
     if CLASS_PATH not in value:
         return arguments
-    return call(load_target(value[CLASS_PATH], base), arguments, where)
+    target = load_target(value[CLASS_PATH], base)
+    if inspect.isclass(target) or inspect.isroutine(target) or isinstance(target, functools.partial):
+        return call(target, arguments, where)
+    if arguments:
+        raise ConfigError(f"[{where}]: {value[CLASS_PATH]} is an object already and takes no arguments")
+    return target
 
 
 def call(target: Callable[..., Any], arguments: dict[str, Any], where: str) -> Any:
@@ -108,14 +115,18 @@ def call(target: Callable[..., Any], arguments: dict[str, Any], where: str) -> A
         for name in arguments:
             if name not in parameters:
                 raise ConfigError(
-                    f"{where}.{name}: {target.__name__} takes no such argument{did_you_mean(name, parameters)}"
+                    f"{where}.{name}: {_name(target)} takes no such argument{did_you_mean(name, parameters)}"
                 )
     try:
         signature.bind(**arguments)
     except TypeError as error:
-        raise ConfigError(f"[{where}]: {target.__name__}: {error}") from None
+        raise ConfigError(f"[{where}]: {_name(target)}: {error}") from None
     hints = _hints(target)
     return target(**{name: _convert(item, hints.get(name), f"{where}.{name}") for name, item in arguments.items()})
+
+
+def _name(target: Any) -> str:
+    return str(getattr(target, "__name__", target))
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:

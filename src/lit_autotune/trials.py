@@ -4,6 +4,8 @@ A fit is steered without a Lightning callback: the copy's ``training_step`` is w
 the limits, and hooks on the PyTorch optimizers set the rate and count the steps.
 """
 
+import contextlib
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,10 +61,8 @@ def look(sandbox: Sandbox, values: Values) -> Look:
 
     made.wrap("training_step", stop)
     _without_extras(made)
-    try:
+    with contextlib.suppress(_SeenEnoughError):
         sandbox.fit(made)
-    except _SeenEnoughError:
-        pass
     optimizers = made.trainer.optimizers
     return Look(
         batch_size=_batch_size(made, seen[0]) if seen else None,
@@ -81,8 +81,6 @@ def _main_rate(group: Mapping[str, Any]) -> float:
 
 def _batch_size(made: Copies, batch: Any) -> int | None:
     """Samples in a batch, as Lightning itself counts them."""
-    import importlib
-
     data = importlib.import_module(f"{trainer_package(made.trainer)}.utilities.data")
     try:
         return int(data.extract_batch_size(batch))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
@@ -61,7 +62,7 @@ class LRCurve(Record):
         rates = self.learning_rates
         if len(rates) != len(self.losses):
             raise ValueError(f"{len(rates)} learning rates but {len(self.losses)} losses")
-        if any(not 0 < low < high < math.inf for low, high in zip(rates, rates[1:], strict=False)):
+        if any(not 0 < low < high < math.inf for low, high in pairwise(rates)):
             raise ValueError("learning rates must be positive, finite and strictly increasing")
         return self
 

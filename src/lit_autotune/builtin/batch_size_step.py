@@ -35,9 +35,8 @@ def prepare(context: "TuningContext") -> Plan:
     from lit_autotune.trials import look
 
     config = context.config
-    setting = find_setting(
-        dict(reversed(context.owners.items())), BATCH_SIZE_NAMES, config.batch_size_attribute, "batch_size_attribute"
-    )
+    owners = dict(reversed(context.owners.items()))  # the datamodule first
+    setting = find_setting(owners, BATCH_SIZE_NAMES, config.batch_size_attribute, "batch_size_attribute")
     context.console.debug(f"batch size is kept in {setting}")
     init_val = min(config.batch_size_init_val, config.batch_size_max or config.batch_size_init_val)
     first = look(context.sandbox, {setting: init_val})

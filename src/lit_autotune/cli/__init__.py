@@ -1,0 +1,69 @@
+"""The ``autotune`` command: one module for each subcommand.
+
+No module here imports torch or Lightning before a command needs them, so that ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from lit_autotune._version import __version__
+from lit_autotune.cli import config, fit, init, plugins, suggest, tune
+from lit_autotune.errors import AutotuneError, ExitCode
+
+DESCRIPTION = """\
+Find the batch size that fits in memory, then a learning rate that works,
+for any PyTorch Lightning module, before training."""
+
+EXAMPLES = """\
+examples:
+  autotune init                                     write a commented autotune.toml
+  autotune fit                                      tune, then train, as autotune.toml says
+  autotune tune train.py:Net train.py:Data          tune two classes, without any config
+  autotune tune --config my.toml --write my.toml    tune once, keep the values
+  autotune suggest report.json --suggester valley   read a saved curve in another way
+
+exit codes:
+  0 done   1 unexpected, or an error in your code   2 usage, config, target or name
+  3 the tuning has no answer   4 a plugin failed   130 interrupted"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments, by default those of the process.
+
+    Returns:
+        An :class:`~lit_autotune.errors.ExitCode`. Exceptions of the user's own code come out with their traceback.
+    """
+    parser = argparse.ArgumentParser(
+        prog="autotune",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lit-autotune {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (tune, fit, suggest, plugins, config, init):
+        command.add_parser(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except AutotuneError as error:
+        print(f"autotune: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _interrupted()
+    except SystemExit as error:
+        # Lightning ends a fit that was stopped with Ctrl-C by sys.exit(1)
+        if isinstance(error.__context__, KeyboardInterrupt):
+            return _interrupted()
+        raise
+    return ExitCode.OK
+
+
+def _interrupted() -> ExitCode:
+    print("autotune: interrupted", file=sys.stderr)
+    return ExitCode.INTERRUPTED

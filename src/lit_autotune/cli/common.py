@@ -1,0 +1,90 @@
+"""Arguments that several commands share."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lit_autotune.config import TunerConfig
+from lit_autotune.errors import ConfigError
+from lit_autotune.registry import Registry
+from lit_autotune.settings import TunerSettings
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    Commands = _SubParsersAction[argparse.ArgumentParser]
+
+GROUPS = (("batch size", ("use_batch", "batch_size")), ("learning rate", ("use_learning", "lr_", "update_model_lr")))
+
+
+def new_parser(commands: "Commands", name: str, summary: str, examples: str = "") -> argparse.ArgumentParser:
+    """A subcommand's parser."""
+    return commands.add_parser(
+        name,
+        help=summary.partition(". ")[0].rstrip("."),
+        description=summary,
+        epilog=f"examples:\n{examples}" if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_plugin_option(parser: argparse.ArgumentParser) -> None:
+    """``-p no:NAME``."""
+    parser.add_argument(
+        "-p",
+        dest="plugins",
+        action="append",
+        default=[],
+        metavar="no:NAME",
+        help="do not even import the plugin NAME (may be repeated)",
+    )
+
+
+def load_registry(arguments: argparse.Namespace) -> Registry:
+    """The plugins, but for those blocked with ``-p no:NAME``.
+
+    Raises:
+        ConfigError: If a value of ``-p`` is malformed or names no plugin.
+    """
+    for value in arguments.plugins:
+        if not value.startswith("no:") or value == "no:":
+            raise ConfigError(f"-p {value}: must be no:NAME, with a name that 'autotune plugins' shows")
+    return Registry.load(blocked=[value.removeprefix("no:") for value in arguments.plugins])
+
+
+def add_settings_options(parser: argparse.ArgumentParser) -> None:
+    """``--config`` and a flag for each field of ``TunerConfig``."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file (default: $LIT_AUTOTUNE_CONFIG, ./autotune.toml, or [tool.lit-autotune] in ./pyproject.toml)",
+    )
+    groups = {title: parser.add_argument_group(title) for title, _ in GROUPS}
+    for name, field in TunerConfig.model_fields.items():
+        if name == "options":
+            continue  # tables of plugins; only a file can hold them
+        title = next((title for title, prefixes in GROUPS if name.startswith(prefixes)), None)
+        default = "" if field.default is None else f" (default: {str(field.default).lower()})"
+        text = (field.description or "").rstrip(".").replace("`", "").replace("%", "%%")
+        kwargs: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text + default}
+        if field.annotation is bool:
+            kwargs["action"] = argparse.BooleanOptionalAction
+        else:
+            kwargs["metavar"] = name.rpartition("_")[2].upper()
+        (groups[title] if title else parser).add_argument("--" + name.replace("_", "-"), **kwargs)
+
+
+def load_settings(arguments: argparse.Namespace) -> TunerSettings:
+    """All layers of settings merged; what looks like a mistake is said on standard error.
+
+    Raises:
+        ConfigError: If a value is refused.
+    """
+    flags = {name: value for name, value in vars(arguments).items() if name in TunerConfig.model_fields}
+    settings = TunerSettings.load(flags=flags, config_file=arguments.config)
+    for warning in settings.warnings:
+        print(f"autotune: warning: {warning}", file=sys.stderr)
+    return settings

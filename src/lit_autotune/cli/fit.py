@@ -1,0 +1,28 @@
+"""``autotune fit``: tune, then train."""
+
+import argparse
+
+from lit_autotune.cli import common
+from lit_autotune.cli.tune import SWITCHES, add_run_options, tune_experiment
+
+
+def add_parser(commands: "common.Commands") -> None:
+    """Add the subcommand."""
+    parser = common.new_parser(
+        commands,
+        "fit",
+        "Tune, then train. Without any setting about it both tunings are on.",
+        "  autotune fit --config examples/digits/autotune.toml\n"
+        "  autotune fit train.py:Net train.py:Data --batch-size-mode binsearch",
+    )
+    add_run_options(parser)
+    parser.usage = "autotune fit [MODULE [DATAMODULE]] [--config FILE] [option ...]"
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Tune as the settings say, then train, and test if the config asks for it."""
+    settings = common.load_settings(arguments)
+    silent = all(settings.sources[name] == "default" for name in SWITCHES)
+    experiment, *objects = tune_experiment(arguments, settings, dict.fromkeys(SWITCHES, True) if silent else {})
+    experiment.run(*objects)

@@ -1,0 +1,62 @@
+"""``autotune init``: write a commented configuration file."""
+
+import argparse
+import json
+from pathlib import Path
+
+from lit_autotune.cli import common
+from lit_autotune.config import TunerConfig
+from lit_autotune.errors import ConfigError
+from lit_autotune.settings import DEFAULT_FILE
+
+HEAD = """\
+# Configuration of lit-autotune. Tune only: `autotune tune`. Tune, then train: `autotune fit`.
+# Commented lines show defaults.
+
+[tuner_config]
+"""
+
+TAIL = """
+[trainer_config]                        # arguments of the Lightning Trainer
+max_epochs = 10
+
+[module_config]
+class_path = "train.py:Net"             # "file.py:Class" next to this file, or "package.module:Class"
+# learning_rate = 1e-3                  # all other keys are arguments of the class
+
+[datamodule_config]                     # leave out if the module brings its own loaders
+class_path = "train.py:Data"
+# batch_size = 32
+"""
+
+
+def add_parser(commands: "common.Commands") -> None:
+    """Add the subcommand."""
+    parser = common.new_parser(commands, "init", "Write a commented configuration file.")
+    parser.add_argument("file", nargs="?", type=Path, default=DEFAULT_FILE, help="default: ./autotune.toml")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the file, never over another one."""
+    try:
+        with arguments.file.open("x", encoding="utf-8") as file:
+            file.write(config_template())
+    except FileExistsError:
+        raise ConfigError(f"{arguments.file} exists already; delete it first, or name another file") from None
+    except OSError as error:
+        raise ConfigError(f"{arguments.file}: cannot be written: {error.strerror}") from error
+    print(f"{arguments.file} written; point its class_path keys to your classes, then run 'autotune fit'")
+
+
+def config_template() -> str:
+    """A configuration file that says all there is to say, with both tunings on."""
+    lines = []
+    for name, field in TunerConfig.model_fields.items():
+        if name == "options":
+            continue
+        switched_on = name.startswith("use_")
+        value = "true" if switched_on else '""' if field.default is None else json.dumps(field.default)
+        setting = f"{name} = {value}"
+        lines.append(f"{setting if switched_on else '# ' + setting:<40}# {(field.description or '').replace('`', '')}")
+    return HEAD + "\n".join(lines) + "\n" + TAIL

@@ -1,0 +1,63 @@
+"""``autotune suggest``: read a saved curve again, without training."""
+
+import argparse
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lit_autotune.cli import common
+from lit_autotune.errors import ConfigError
+from lit_autotune.report import LearningRateResult, TuningReport
+
+
+def add_parser(commands: "common.Commands") -> None:
+    """Add the subcommand."""
+    parser = common.new_parser(
+        commands,
+        "suggest",
+        "Apply suggestion rules to the curve of a saved report and redraw its plot, without training.",
+        "  autotune suggest report.json\n  autotune suggest report.json --suggester valley --plot valley.png",
+    )
+    parser.add_argument("report", type=Path, help="what 'autotune tune --report FILE' wrote")
+    parser.add_argument("--suggester", metavar="NAME", help="the rule to mark (default: the report's)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw it (default: the report's plot)")
+    common.add_plugin_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print every rule's answer and save the plot."""
+    report, result = _read(arguments.report)
+    registry = common.load_registry(arguments)
+    name = arguments.suggester or result.suggester
+    registry.suggester(name)
+    from lit_autotune.plotting import DEFAULT_PATH, save_lr_plot
+    from lit_autotune.suggestions import pick, suggest_all
+
+    suggestions = suggest_all(
+        result.curve, registry.suggesters, report.config.options, lambda text: print(f"warning: {text}")
+    )
+    width = max(len(suggestion.suggester) for suggestion in suggestions)
+    for suggestion in suggestions:
+        answer = suggestion.reason if suggestion.value is None else f"{suggestion.value:.2e}"
+        print(f"{'*' if suggestion.suggester == name else ' '} {suggestion.suggester.ljust(width)}  {answer}")
+    path = arguments.plot or result.plot_path or DEFAULT_PATH
+    try:
+        print(f"plot saved to {save_lr_plot(path, result.curve, suggestions, name)}")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--plot {path}: cannot be written: {error}") from error
+    pick(suggestions, name)
+
+
+def _read(path: Path) -> tuple[TuningReport, LearningRateResult]:
+    try:
+        report = TuningReport.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise ConfigError(f"{path}: no report of lit-autotune: {place}: {problem['msg']}") from error
+    if report.learning_rate is None:
+        raise ConfigError(f"{path}: the learning rate was not tuned, so there is no curve")
+    return report, report.learning_rate

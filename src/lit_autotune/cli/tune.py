@@ -1,0 +1,115 @@
+"""``autotune tune``: tune only."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lit_autotune.cli import common
+from lit_autotune.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lit_autotune.experiment import ExperimentConfig
+    from lit_autotune.report import TuningReport
+
+SWITCHES = ("use_batch_size_tuning", "use_learning_rate_tuning")
+
+
+def add_parser(commands: "common.Commands") -> None:
+    """Add the subcommand."""
+    parser = common.new_parser(
+        commands,
+        "tune",
+        "Tune without training. Both tunings are on unless a setting says otherwise.",
+        "  autotune tune train.py:Net train.py:Data --report report.json\n"
+        "  autotune tune --config my.toml --no-use-batch-size-tuning --lr-num-training 200\n"
+        "  autotune tune --config my.toml --write my.toml",
+    )
+    add_run_options(parser)
+    parser.usage = "autotune tune [MODULE [DATAMODULE]] [--config FILE] [option ...]"
+    parser.set_defaults(run=run)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Targets, output files and settings, for the commands that tune."""
+    parser.add_argument(
+        "module",
+        nargs="?",
+        metavar="MODULE",
+        help="LightningModule as pkg.mod:attr or path/to/file.py:attr: class, factory or instance",
+    )
+    parser.add_argument("datamodule", nargs="?", metavar="DATAMODULE", help="LightningDataModule, likewise")
+    output = parser.add_argument_group("output")
+    output.add_argument("--report", type=Path, metavar="FILE", help="write the whole result as JSON")
+    output.add_argument(
+        "--write", type=Path, metavar="FILE", help="pin the values found in a TOML config and switch tuning off there"
+    )
+    common.add_plugin_option(parser)
+    common.add_settings_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Tune as all layers of settings say."""
+    settings = common.load_settings(arguments)
+    unset = {name: True for name in SWITCHES if settings.sources[name] == "default"}
+    tune_experiment(arguments, settings, unset)
+
+
+def tune_experiment(
+    arguments: argparse.Namespace, settings: Any, switched_on: dict[str, bool]
+) -> tuple["ExperimentConfig", Any, Any, Any]:
+    """Make the objects, tune, and write the output files.
+
+    Returns:
+        The experiment, and its Trainer, module and datamodule.
+
+    Raises:
+        ConfigError: If there is no module to tune, or an output file cannot be written.
+    """
+    registry = common.load_registry(arguments)
+    from lit_autotune.experiment import ExperimentConfig
+    from lit_autotune.pinning import open_document
+
+    tuner_config = settings.config.model_copy(update=switched_on)
+    experiment = ExperimentConfig.from_document(settings.document, settings.path, tuner_config)
+    for name in ("module", "datamodule"):
+        if target := getattr(arguments, name):
+            _point_to(experiment, f"{name}_config", target)
+    if not experiment.module_config:
+        raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
+    # Files are opened before the tuning: to find out afterwards that one cannot be written would be expensive.
+    if arguments.report:
+        _make_folder(arguments.report)
+    document = open_document(arguments.write, settings.path) if arguments.write else None
+    trainer, module, datamodule = experiment.setup_target()
+    experiment.tune(trainer, module, datamodule, registry=registry)
+    if experiment.report is not None:
+        _write_outputs(arguments, experiment.report, document)
+    return experiment, trainer, module, datamodule
+
+
+def _point_to(experiment: "ExperimentConfig", table: str, target: str) -> None:
+    """Use a target of the command line; the file's arguments stay only if they are not another class's."""
+    path, colon, attribute = target.partition(":")
+    if path.endswith(".py"):
+        target = f"{Path(path).resolve()}{colon}{attribute}"  # relative to the shell's folder, not the config's
+    arguments = getattr(experiment, table)
+    setattr(experiment, table, {**({} if "class_path" in arguments else arguments), "class_path": target})
+
+
+def _write_outputs(arguments: argparse.Namespace, report: "TuningReport", document: Any) -> None:
+    from lit_autotune.pinning import pin
+
+    if arguments.report:
+        arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
+        print(f"report written to {arguments.report}")
+    if arguments.write:
+        pin(document, arguments.write, report)
+        print(f"values pinned in {arguments.write}, tuning switched off there")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise ConfigError(f"--report {path}: cannot be written: {error}") from error

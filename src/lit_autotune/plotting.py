@@ -80,11 +80,13 @@ def _limit_losses(axes: "Axes", smoothed: Sequence[float]) -> None:
 
 
 def _mark_divergence(axes: "Axes", rates: Sequence[float], smoothed: Sequence[float]) -> None:
-    """Shade the rates beyond the minimum from where the loss is higher than at the start."""
+    """Shade the rates beyond the minimum from where half of the fall is lost again."""
     if not smoothed:
         return
-    until = smoothed.index(min(smoothed))
-    beyond = [rate for rate, loss in zip(rates[until:], smoothed[until:], strict=True) if loss > smoothed[0]]
+    low = min(smoothed)
+    until = smoothed.index(low)
+    half = (smoothed[0] + low) / 2
+    beyond = [rate for rate, loss in zip(rates[until:], smoothed[until:], strict=True) if loss > half]
     if beyond:
         axes.axvspan(beyond[0], axes.get_xlim()[1], color=RED, alpha=0.08, linewidth=0, label="diverging")
 

@@ -1,0 +1,15 @@
+"""What all tests share."""
+
+import os
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _clean_start(tmp_path, monkeypatch):
+    """Run each test in a folder of its own, without settings from outside, on one thread."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("LIT_AUTOTUNE_")]:
+        monkeypatch.delenv(name)
+    torch.set_num_threads(1)

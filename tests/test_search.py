@@ -1,0 +1,244 @@
+"""The batch-size search, with the built-in strategies, on oracles that stand in for a device's memory."""
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from lit_autotune.builtin import binsearch, power
+from lit_autotune.errors import AutotuneError, BatchSizeError, PluginError
+from lit_autotune.search import TooLittleDataError, search_batch_size
+
+MANY = 100
+STRATEGIES = {"binsearch": binsearch.search, "power": power.search}
+
+sizes = st.integers(1, 5000)
+maybe_max = st.none() | sizes
+margins = st.sampled_from([0.0, 0.05, 0.1, 0.5, 0.9])
+strategies = st.sampled_from(sorted(STRATEGIES))
+quick = settings(deadline=None, max_examples=60)
+
+
+def oracle(limit, data=None):
+    """A probe on a device that holds ``limit`` samples, with ``data`` samples to train on."""
+
+    def probe(size):
+        if size > limit:
+            raise MemoryError(f"{size} samples do not fit")
+        if data is not None and size > data:
+            raise TooLittleDataError(f"only {data} samples")
+
+    return probe
+
+
+def run(limit, strategy="binsearch", data=None, max_trials=MANY, **arguments):
+    """Search on a monotone oracle; the size found and the trials."""
+    return search_batch_size(
+        oracle(limit, data), search=STRATEGIES[strategy], max_trials=max_trials, **arguments
+    )
+
+
+@quick
+@given(limit=sizes, init_val=sizes, max_val=maybe_max)
+def test_binsearch_without_margin_is_exact(limit, init_val, max_val):
+    """Given enough trials, binsearch finds the very largest size that fits."""
+    size, _ = run(limit, init_val=init_val, max_val=max_val)
+    assert size == min(limit, max_val or limit)
+
+
+@quick
+@given(limit=sizes, data=sizes, init_val=sizes)
+def test_binsearch_is_exact_when_data_run_out(limit, data, init_val):
+    """Too little data is a limit like any other for the search itself."""
+    assert run(limit, data=data, init_val=init_val)[0] == min(limit, data)
+
+
+@quick
+@given(limit=sizes, init_val=sizes, max_val=maybe_max)
+def test_power_finds_the_largest_rung_that_fits(limit, init_val, max_val):
+    """Power stays on the ladder of doublings and halvings of its first size."""
+    first = min(init_val, max_val or init_val)
+    if first <= limit:
+        rungs = [first << k for k in range(20)]
+    else:
+        rungs = [first >> k for k in range(20)]
+    best = max(rung for rung in rungs if 1 <= rung <= min(limit, max_val or limit))
+    assert run(limit, "power", init_val=init_val, max_val=max_val)[0] == best
+
+
+@quick
+@given(strategy=strategies, limit=sizes, init_val=sizes, max_val=maybe_max, data=maybe_max, margin=margins)
+def test_answer_was_run_and_fits(strategy, limit, init_val, max_val, data, margin):
+    """The answer is a size that was really run and fitted; no size is run twice, or above the maximum."""
+    seen = []
+    told = []
+
+    def probe(size):
+        seen.append(size)
+        oracle(limit, data)(size)
+
+    size, trials = search_batch_size(
+        probe,
+        search=STRATEGIES[strategy],
+        init_val=init_val,
+        max_trials=MANY,
+        max_val=max_val,
+        margin=margin,
+        on_trial=told.append,
+    )
+    assert size in [trial.batch_size for trial in trials if trial.fits]
+    assert size <= min(limit, data or limit)
+    assert len(seen) == len(set(seen))
+    assert all(1 <= asked <= (max_val or asked) for asked in seen)
+    assert [trial.batch_size for trial in trials] == seen
+    assert told == trials
+
+
+@quick
+@given(strategy=strategies, limit=sizes, init_val=sizes, max_trials=st.integers(1, 8), margin=margins)
+def test_trials_are_bounded(strategy, limit, init_val, max_trials, margin):
+    """There are never more trials than allowed, failed ones and the one for the margin counted."""
+    count = 0
+
+    def probe(size):
+        nonlocal count
+        count += 1
+        oracle(limit)(size)
+
+    try:
+        size, trials = search_batch_size(
+            probe, search=STRATEGIES[strategy], init_val=init_val, max_trials=max_trials, margin=margin
+        )
+    except BatchSizeError:
+        assert init_val > limit
+    else:
+        assert size <= limit
+        assert len(trials) == count
+    assert count <= max_trials
+
+
+@quick
+@given(strategy=strategies, limit=sizes, init_val=sizes, margin=margins)
+def test_margin_is_kept_below_a_limit_that_was_met(strategy, limit, init_val, margin):
+    """Where a size did not fit, the answer stays the margin below the largest that might."""
+    size, trials = run(limit, strategy, init_val=init_val, margin=margin)
+    failing = min(trial.batch_size for trial in trials if trial.outcome == "out_of_memory")
+    assert size <= max(1, (1 - margin) * (failing - 1) + 1e-6)
+
+
+@quick
+@given(limit=st.integers(2, 5000), margin=st.sampled_from([0.0, 0.05, 0.1, 0.5]))
+def test_margin_costs_no_more_than_it_says(limit, margin):
+    """Binsearch knows the limit exactly, so the answer is the margin below it and not less."""
+    assert run(limit, margin=margin)[0] >= max(1, (1 - margin) * limit - 1 - 1e-6)
+
+
+@quick
+@given(strategy=strategies, max_val=sizes, init_val=sizes, margin=margins)
+def test_margin_is_not_applied_where_no_limit_was_met(strategy, max_val, init_val, margin):
+    """A maximum that the user gave is no memory limit."""
+    arguments = {"limit": 10**9, "strategy": strategy, "init_val": init_val, "max_val": max_val}
+    assert run(**arguments, margin=margin)[0] == run(**arguments)[0]
+
+
+@quick
+@given(strategy=strategies, data=sizes, init_val=sizes, margin=margins)
+def test_too_little_data_brings_no_margin(strategy, data, init_val, margin):
+    """Sizes that the data cannot fill do not fit, but memory was enough, so no headroom is kept."""
+    size, trials = run(10**9, strategy, data=data, init_val=init_val, margin=margin)
+    assert size == run(10**9, strategy, data=data, init_val=init_val)[0]
+    assert {trial.outcome for trial in trials if trial.batch_size > data} == {"too_little_data"}
+
+
+@pytest.mark.parametrize(("strategy", "expected"), [("power", 62), ("binsearch", 70)])
+def test_first_size_too_large(strategy, expected):
+    """From a first size that does not fit the search goes down."""
+    assert run(70, strategy, init_val=1000)[0] == expected
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("init_val", [1, 2, 7, 64])
+def test_nothing_fits(strategy, init_val):
+    """If not even one sample fits, there is no answer; the error says why."""
+    with pytest.raises(BatchSizeError, match=r"batch size 1 .*1 samples do not fit"):
+        run(0, strategy, init_val=init_val)
+
+
+def test_trials_used_up_before_anything_fits():
+    """The error names the smallest size tried and what to change."""
+    with pytest.raises(BatchSizeError, match=r"after 3 trials.* 250.*batch_size_init_val"):
+        run(1, "power", init_val=1000, max_trials=3)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, KeyboardInterrupt, StopIteration, GeneratorExit])
+def test_other_exceptions_come_through(strategy, error):
+    """Whatever else the probe raises is the user's, and comes out as it is."""
+    mistake = error("mine")
+
+    def probe(size):
+        if size > 4:
+            raise mistake
+
+    with pytest.raises(error) as caught:
+        search_batch_size(probe, search=STRATEGIES[strategy])
+    assert caught.value is mistake
+
+
+@quick
+@given(strategy=strategies, fitting=st.sets(st.integers(1, 300)), init_val=st.integers(1, 300), margin=margins)
+def test_memory_that_is_not_monotone(strategy, fitting, init_val, margin):
+    """Where fitting depends on more than the size, the search still ends, with a size that fits."""
+    assume(fitting)
+
+    def probe(size):
+        if size not in fitting:
+            raise MemoryError
+
+    try:
+        size, _ = search_batch_size(
+            probe, search=STRATEGIES[strategy], init_val=init_val, max_trials=MANY, max_val=300, margin=margin
+        )
+    except BatchSizeError:
+        return
+    assert size in fitting
+
+
+def once(*asked):
+    """A search that asks for some sizes and ends."""
+
+    def search(space):
+        yield from asked
+
+    return search
+
+
+def for_ever(space):
+    """A search that never learns."""
+    while True:
+        yield 2
+
+
+@pytest.mark.parametrize("search", [once(0), once(-1), once(2, 101), once(None), once(2.5), for_ever])
+def test_search_that_breaks_the_rules(search):
+    """A size outside the space, no size at all, or the same one for ever is the plugin's fault."""
+    with pytest.raises(PluginError):
+        search_batch_size(lambda size: None, search=search, max_val=100)
+
+
+def test_search_that_asks_for_nothing():
+    """Of a size that was never tried it is not said that it does not fit."""
+    with pytest.raises(AutotuneError) as caught:
+        search_batch_size(lambda size: None, search=once())
+    assert "batch size 1" not in str(caught.value)
+
+
+def test_growing_search_is_cut_by_the_trial_budget():
+    """A search that asks for new sizes for ever ends with the trials, and what fitted counts."""
+
+    def search(space):
+        size = 1
+        while True:
+            yield size
+            size += 1
+
+    assert search_batch_size(lambda size: None, search=search, max_trials=7)[0] == 7

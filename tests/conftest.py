@@ -13,3 +13,4 @@ def _clean_start(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("LIT_AUTOTUNE_")]:
         monkeypatch.delenv(name)
     torch.set_num_threads(1)
+    torch.manual_seed(0)

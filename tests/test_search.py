@@ -32,9 +32,7 @@ def oracle(limit, data=None):
 
 def run(limit, strategy="binsearch", data=None, max_trials=MANY, **arguments):
     """Search on a monotone oracle; the size found and the trials."""
-    return search_batch_size(
-        oracle(limit, data), search=STRATEGIES[strategy], max_trials=max_trials, **arguments
-    )
+    return search_batch_size(oracle(limit, data), search=STRATEGIES[strategy], max_trials=max_trials, **arguments)
 
 
 @quick
@@ -57,10 +55,7 @@ def test_binsearch_is_exact_when_data_run_out(limit, data, init_val):
 def test_power_finds_the_largest_rung_that_fits(limit, init_val, max_val):
     """Power stays on the ladder of doublings and halvings of its first size."""
     first = min(init_val, max_val or init_val)
-    if first <= limit:
-        rungs = [first << k for k in range(20)]
-    else:
-        rungs = [first >> k for k in range(20)]
+    rungs = [first << k if first <= limit else first >> k for k in range(20)]
     best = max(rung for rung in rungs if 1 <= rung <= min(limit, max_val or limit))
     assert run(limit, "power", init_val=init_val, max_val=max_val)[0] == best
 
@@ -207,7 +202,8 @@ def once(*asked):
     """A search that asks for some sizes and ends."""
 
     def search(space):
-        yield from asked
+        for size in asked:
+            _ = yield size
 
     return search
 

@@ -13,6 +13,7 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from lit_autotune._text import first_line
 from lit_autotune.curves import lr_ladder
@@ -136,19 +137,13 @@ def _search(
         if size > largest:
             raise MemoryError
 
+    search = partial(search_batch_size, probe, init_val=init_val, max_trials=max_trials, max_val=max_val)
     size = None
     try:
         with contextlib.suppress(BatchSizeError):
-            size, _ = search_batch_size(
-                probe,
-                search=lambda space: strategy.search(space, **bind_options(strategy, {})),
-                init_val=init_val,
-                max_trials=max_trials,
-                max_val=max_val,
-            )
+            size, _ = search(search=lambda space: strategy.search(space, **bind_options(strategy, {})))
     except Exception as error:
         raise AssertionError(f"{where}: {type(error).__name__}: {first_line(error)}") from error
     assert len(run) < MAX_TRIALS, f"{where}, does not end within {MAX_TRIALS} trials; it tried {run}"
-    assert size is None or size in run, f"{where}, gave {size}, which was not run"
-    assert size is None or size <= largest, f"{where}, gave {size}, which does not fit"
+    assert size is None or size in filter(largest.__ge__, run), f"{where}, gave {size} after trying {run}"
     return size

@@ -54,11 +54,18 @@ def look(sandbox: Sandbox, values: Values) -> Look:
     """Set everything up on copies, up to the first training batch."""
     made = sandbox.copies(values)
     seen: list[Any] = []
+    rates: list[float] = []
+
+    def note_rates(original: Callable[[], Any]) -> None:
+        # Before the first step: the module's own optimizer_step may change them.
+        rates.extend(_main_rate(group) for optimizer in made.trainer.optimizers for group in optimizer.param_groups)
+        original()
 
     def stop(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         seen.extend(args[:1] or kwargs.values())
         raise _SeenEnoughError
 
+    made.wrap("on_train_start", note_rates)
     made.wrap("training_step", stop)
     _without_extras(made)
     with contextlib.suppress(_SeenEnoughError):
@@ -68,7 +75,7 @@ def look(sandbox: Sandbox, values: Values) -> Look:
         batch_size=_batch_size(made, seen[0]) if seen else None,
         batches=made.trainer.num_training_batches,
         most=_most_samples(made.trainer),
-        rates=tuple(_main_rate(group) for optimizer in optimizers for group in optimizer.param_groups),
+        rates=tuple(rates),
         defaults=tuple(float(optimizer.defaults.get("lr", math.nan)) for optimizer in optimizers),
         schedulers=tuple(type(config.scheduler).__name__ for config in made.trainer.lr_scheduler_configs),
     )
@@ -258,6 +265,7 @@ def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps
 
 def sweep_learning_rate(
     sandbox: Sandbox,
+    values: Values,
     rates: Sequence[float],
     scales: Sequence[float],
     on_point: Callable[[float, float], None] = lambda rate, loss: None,
@@ -268,6 +276,7 @@ def sweep_learning_rate(
 
     Args:
         sandbox: Where to run it.
+        values: Settings to start from.
         rates: The ladder of rates.
         scales: What to multiply the rate by for each parameter group; keeps the ratios between them.
         on_point: Told of each rate and its loss.
@@ -278,7 +287,7 @@ def sweep_learning_rate(
     Raises:
         TuningError: If the module never steps an optimizer.
     """
-    made = sandbox.copies()
+    made = sandbox.copies(values)
     _without_extras(made)
     monitor = DivergenceMonitor()
     losses: list[float] = []

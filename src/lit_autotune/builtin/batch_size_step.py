@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is known before the search: the setting, the bounds, and the samples in a batch per unit of batch size."""
+    """What is known before the search.
+
+    Attributes:
+        setting: Where the batch size is kept.
+        init_val: Size of the first trial.
+        max_val: Largest size to try, if there is one.
+        data_hold: Largest size the data can fill, if they know it.
+        samples_per_unit: Samples that must arrive per unit of batch size, where that has to be checked.
+    """
 
     setting: Setting
     init_val: int
@@ -49,7 +57,8 @@ def prepare(context: "TuningContext") -> Plan:
     if other:
         first = _prove_effect(context, setting, (init_val, first), other)
     seen = first.batch_size
-    per_unit = seen // init_val if seen and seen % init_val == 0 else None
+    # Only where the data do not know their length can a batch turn out smaller than asked for.
+    per_unit = seen // init_val if first.most is None and seen and seen % init_val == 0 else None
     return Plan(setting, init_val, max_val, first.most, per_unit)
 
 

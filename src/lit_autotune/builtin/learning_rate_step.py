@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is known before the sweep: the setting, and for each parameter group its rate per unit of the setting."""
+    """What is known before the sweep.
+
+    Attributes:
+        setting: Where the learning rate is kept, if it is known.
+        start: What to set it to before the sweep takes over.
+        scales: For each parameter group its rate per unit of the setting.
+        effective: Whether the setting decides what the optimizer trains with.
+    """
 
     setting: Setting | None
+    start: dict[Setting, float]
     scales: tuple[float, ...]
+    effective: bool = False
 
 
 def prepare(context: "TuningContext") -> Plan:
@@ -30,30 +39,29 @@ def prepare(context: "TuningContext") -> Plan:
     """
     from lit_autotune.trials import look
 
+    config, sandbox = context.config, context.sandbox
     setting = _find(context)
     if setting is None:
-        rates = look(context.sandbox, {}).rates
-        return Plan(None, _relative(rates))
+        return Plan(None, {}, _relative(look(sandbox, {}).rates))
     context.console.debug(f"learning rate is kept in {setting}")
-    config = context.config
     value = setting.value or math.sqrt(config.lr_min * config.lr_max)
-    first, second = look(context.sandbox, {setting: value}), look(context.sandbox, {setting: 2 * value})
+    first, second = look(sandbox, {setting: value}), look(sandbox, {setting: 2 * value})
     if not first.rates:
-        raise ConfigError("configure_optimizers returns no optimizer, so there is no learning rate to tune")
+        raise ConfigError("no optimizer was set up, so there is no learning rate to tune; see configure_optimizers")
     if first.rates != second.rates:
-        return Plan(setting, tuple(rate / value for rate in first.rates))
+        return Plan(setting, {setting: value}, tuple(rate / value for rate in first.rates), effective=True)
     if first.schedulers and first.defaults != second.defaults:
         context.console.warn(
             f"{', '.join(first.schedulers)} overrides the optimizer's learning rate, so that changing {setting} will "
             "have no effect on fit; let the scheduler read it, too (OneCycleLR: max_lr)"
         )
-        return Plan(setting, _relative(first.rates))
+        return Plan(setting, {setting: value}, _relative(first.rates))
     if config.update_model_lr:
         raise ConfigError(
             f"changing {setting} does not change the optimizer's learning rate (it stays {first.rates[0]:g}); "
             "let configure_optimizers read it, or name the right place with lr_attribute"
         )
-    return Plan(None, _relative(first.rates))
+    return Plan(None, {setting: value}, _relative(first.rates))
 
 
 def _find(context: "TuningContext") -> Setting | None:
@@ -98,7 +106,7 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
             advance(f"lr {rate:.1e} loss {loss:.4g}")
             console.debug(f"  lr {rate:.3e}  loss {loss:.6g}")
 
-        curve = sweep_learning_rate(context.sandbox, rates, plan.scales, on_point)
+        curve = sweep_learning_rate(context.sandbox, plan.start, rates, plan.scales, on_point)
     if curve.diverged:
         console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")
     suggestions = suggest_all(curve, context.registry.suggesters, config.options, console.warn)
@@ -113,7 +121,8 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
     old = None if plan.setting is None else plan.setting.value
     if plan.setting is not None and applied:
         context.apply(plan.setting, chosen)
-        _check_survival(context, plan, chosen)
+        if plan.effective:
+            _check_survival(context, plan, chosen)
         before = "none" if old is None else f"{old:.2e}"
         console.line(f"  Updated optimizer LR: {before} → {chosen:.2e}")
     if plot_path:
@@ -135,11 +144,8 @@ def _check_survival(context: "TuningContext", plan: Plan, value: float) -> None:
     from lit_autotune.trials import look
 
     rates = look(context.sandbox, {}).rates
-    expected = [scale * value for scale in plan.scales]
-    if not any(
-        scale and math.isclose(rate, want, rel_tol=1e-6)
-        for rate, want, scale in zip(rates, expected, plan.scales, strict=False)
-    ):
+    expected = (scale * value for scale in plan.scales)
+    if not any(want and math.isclose(rate, want, rel_tol=1e-6) for rate, want in zip(rates, expected, strict=False)):
         context.console.warn(
             f"{plan.setting} = {value:.2e} gives the optimizer a learning rate of {rates[0]:.2e}; "
             "a scheduler or configure_optimizers overrides it"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import Blobs, Net, quiet_trainer
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, TensorDataset
 
 from lit_autotune import BatchSizeError, ConfigError, TunerConfig, TuningError, tune
 from lit_autotune.orchestrator import TuningContext
 from lit_autotune.sandbox import Sandbox
+from models import Blobs, Net, quiet_trainer
 
 
 def tuned(module, data, trainer=None, **fields):
@@ -163,7 +163,9 @@ def test_several_loaders():
     class Two(Blobs):
         def train_dataloader(self):
             small = TensorDataset(*self.data[:30])
-            return {name: DataLoader(part, batch_size=self.batch_size) for name, part in (("a", small), ("b", self.data))}
+            return {
+                name: DataLoader(part, batch_size=self.batch_size) for name, part in (("a", small), ("b", self.data))
+            }
 
     class TwoNet(Net):
         def training_step(self, batch, batch_idx):

@@ -5,11 +5,11 @@ import math
 import lightning.pytorch as pl
 import pytest
 import torch
-from models import Blobs, Net, quiet_trainer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
 from lit_autotune import ConfigError, LRSuggestionError, TunerConfig, tune
 from lit_autotune.curves import lr_ladder
+from models import Blobs, Net, quiet_trainer
 
 
 def tuned(module, data=None, trainer=None, **fields):
@@ -374,3 +374,22 @@ def test_batch_size_found_first_is_used_for_the_sweep():
     report = tune(quiet_trainer(), Sizes(), Blobs(), config)
     assert report.batch_size.chosen == 64
     assert set(sizes[-len(report.learning_rate.curve.losses) :]) == {64}
+
+
+@pytest.mark.parametrize("fault", ["missing", "disagreeing"])
+def test_unusable_rate_is_refused_before_anything_runs(fault):
+    """A rate that is kept nowhere, or in places that disagree, is an error before any hook of the user's runs."""
+
+    class Untouched(Blobs):
+        def setup(self, stage):
+            raise AssertionError("ran")
+
+    module = Net()
+    if fault == "missing":
+        del module.lr
+    else:
+        module.hparams.learning_rate = 0.5
+    config = TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True, verbose=False)
+    message = "no lr or learning_rate found" if fault == "missing" else r"module\.lr = 0\.001, module\.hparams\.learn"
+    with pytest.raises(ConfigError, match=message):
+        tune(quiet_trainer(), module, Untouched(), config)

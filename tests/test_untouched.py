@@ -15,9 +15,9 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
-from models import Net, RandomBlobs, RandomNet, quiet_trainer
 
 from lit_autotune import TunerConfig, tune
+from models import Net, RandomBlobs, RandomNet, quiet_trainer
 
 CONFIG = {
     "use_batch_size_tuning": True,
@@ -57,7 +57,10 @@ print(json.dumps([digest.hexdigest(), module.seen, accuracy, trainer.global_step
 def in_fresh_process(*arguments):
     script = SCRIPT.format(folder=str(Path(__file__).parent))
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, json.dumps(arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore", "-c", script, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -138,7 +141,8 @@ def test_tuning_twice_gives_the_same_answer():
 
 
 @pytest.mark.parametrize(
-    "hook", ["setup", "configure_optimizers", "on_train_start", "training_step", "on_train_epoch_end", "validation_step"]
+    "hook",
+    ["setup", "configure_optimizers", "on_train_start", "training_step", "on_train_epoch_end", "validation_step"],
 )
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_users_exception_arrives_unwrapped_and_nothing_has_changed(hook, error):

@@ -101,10 +101,13 @@ def tune(
 def _run_steps(
     steps: list[TuningStep], config: TunerConfig, registry: Registry, sandbox: Sandbox, console: Console
 ) -> dict[str, Any]:
-    """Prepare all steps, run all, then write what they found; results by the steps' names."""
+    """Check all steps, prepare all, run all, then write what they found; results by the steps' names."""
     objects = dict(sandbox.originals)
     context = TuningContext(config, registry, sandbox, objects, console)
     try:
+        for step in steps:
+            if step.check:
+                step.check(context)
         plans = {step.name: step.prepare(context) if step.prepare else None for step in steps}
         results = {step.name: step.run(context, plans[step.name]) for step in steps}
     finally:

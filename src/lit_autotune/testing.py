@@ -86,8 +86,8 @@ LR_SUGGESTER_CHECKS: Sequence[Callable[[LRSuggester], None]] = (
     suggests_a_reasonable_rate_on_a_valley,
     is_deterministic,
     _survives("a flat curve", [1.0] * POINTS),
-    _survives("a rising curve", [float(i) for i in range(POINTS)]),
-    _survives("few falling points", [-float(i) for i in range(MIN_POINTS)]),
+    _survives("a rising curve", [1.0 + i for i in range(POINTS)]),
+    _survives("few falling points", [float(MIN_POINTS - i) for i in range(MIN_POINTS)]),
     _survives("missing losses", [math.nan if i % 7 == 0 else x for i, x in enumerate(valley()[:-1])] + [math.inf]),
     _survives("negative losses", [loss - 1000 for loss in valley()]),
 )

@@ -156,7 +156,10 @@ class TuningStep:
         run: Takes the :class:`~lit_autotune.orchestrator.TuningContext` and what ``prepare`` returned, does the work
             on copies, returns a JSON-able record for the report. Values to write are handed to ``context.apply``.
         summary: One line for ``autotune plugins``.
-        prepare: Takes the context and raises if the step cannot work. Called for all steps before any step runs.
+        check: Takes the context and raises if the settings or the user's objects rule the step out. Runs nothing;
+            called for all steps first.
+        prepare: Takes the context, tries on copies whether the step can work, and raises if not. Called for all
+            steps before any step runs.
         options: Model of the table ``[tuner_config.options.NAME]``, if the step has options.
     """
 
@@ -165,5 +168,6 @@ class TuningStep:
     is_enabled: Callable[..., bool]
     run: Callable[["TuningContext", Any], Any]
     summary: str
+    check: Callable[["TuningContext"], object] | None = None
     prepare: Callable[["TuningContext"], Any] | None = None
     options: type[BaseModel] | None = None

@@ -34,6 +34,16 @@ class Plan:
     samples_per_unit: int | None
 
 
+def find(context: "TuningContext") -> Setting:
+    """Where the batch size is kept.
+
+    Raises:
+        ConfigError: If that is unknown, or places disagree.
+    """
+    owners = dict(reversed(context.owners.items()))  # the datamodule first
+    return find_setting(owners, BATCH_SIZE_NAMES, context.config.batch_size_attribute, "batch_size_attribute")
+
+
 def prepare(context: "TuningContext") -> Plan:
     """Find the setting and prove that it changes the batches that arrive.
 
@@ -43,8 +53,7 @@ def prepare(context: "TuningContext") -> Plan:
     from lit_autotune.trials import look
 
     config = context.config
-    owners = dict(reversed(context.owners.items()))  # the datamodule first
-    setting = find_setting(owners, BATCH_SIZE_NAMES, config.batch_size_attribute, "batch_size_attribute")
+    setting = find(context)
     context.console.debug(f"batch size is kept in {setting}")
     init_val = min(config.batch_size_init_val, config.batch_size_max or config.batch_size_init_val)
     first = look(context.sandbox, {setting: init_val})
@@ -155,6 +164,7 @@ def lit_autotune_steps() -> list[TuningStep]:
             name="batch_size",
             order=100,
             is_enabled=lambda config: config.use_batch_size_tuning,
+            check=find,
             prepare=prepare,
             run=run,
             summary="find the largest batch size that fits in memory",

@@ -40,7 +40,7 @@ def prepare(context: "TuningContext") -> Plan:
     from lit_autotune.trials import look
 
     config, sandbox = context.config, context.sandbox
-    setting = _find(context)
+    setting = find(context)
     if setting is None:
         return Plan(None, {}, _relative(look(sandbox, {}).rates))
     context.console.debug(f"learning rate is kept in {setting}")
@@ -64,7 +64,12 @@ def prepare(context: "TuningContext") -> Plan:
     return Plan(None, {setting: value}, _relative(first.rates))
 
 
-def _find(context: "TuningContext") -> Setting | None:
+def find(context: "TuningContext") -> Setting | None:
+    """Where the learning rate is kept; ``None`` if that is unknown and the suggestion is only to be reported.
+
+    Raises:
+        ConfigError: If it is unknown, or places disagree.
+    """
     config = context.config
     try:
         return find_setting(
@@ -159,6 +164,7 @@ def lit_autotune_steps() -> list[TuningStep]:
             name="learning_rate",
             order=200,
             is_enabled=lambda config: config.use_learning_rate_tuning,
+            check=find,
             prepare=prepare,
             run=run,
             summary="suggest a learning rate from an LR range test",

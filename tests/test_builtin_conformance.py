@@ -212,7 +212,7 @@ def crashes(space):
         (asks_for(0), "PluginError: the batch-size search asked for 0"),
         (asks_for(-4), "asked for -4"),
         (asks_for(1, 10**6), "asked for 1000000, outside 1..64"),
-        (asks_for(), "no answer"),
+        (asks_for(), "without asking for a single size"),
         (repeats, "keeps asking"),
         (creeps, "does not end within 25 trials"),
         (never_down, "although 1 fits"),

@@ -99,8 +99,7 @@ def _candidates(owners: Owners, names: tuple[str, ...]) -> dict[Place, Any]:
     """Every place with one of the names that holds a number or ``None``."""
     found: dict[Place, Any] = {}
     for owner, root in owners.items():
-        seen: set[int] = set()
-        for path, container in _containers(root, (), seen):
+        for path, container in _containers(root):
             for name in names:
                 place = Place(owner, (*path, name))
                 try:
@@ -112,21 +111,26 @@ def _candidates(owners: Owners, names: tuple[str, ...]) -> dict[Place, Any]:
     return found
 
 
-def _containers(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[tuple[tuple[str, ...], object]]:
-    """The object itself and all that it keeps settings in, each object once."""
+def _containers(
+    value: object, path: tuple[str, ...] = (), seen: frozenset[int] = frozenset()
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    """The object itself and all that it keeps settings in, under every path but in no circle."""
     if id(value) in seen or len(path) > MAX_DEPTH:
         return
-    seen.add(id(value))
     yield path, value
     for name, child in _children(value).items():
         if _holds_settings(child):
-            yield from _containers(child, (*path, name), seen)
+            yield from _containers(child, (*path, name), seen | {id(value)})
 
 
 def _children(value: object) -> dict[str, object]:
     if isinstance(value, Mapping):
         return {key: child for key, child in value.items() if isinstance(key, str)}
-    children = {name: child for name, child in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
+    names = [
+        *getattr(value, "__dict__", {}),
+        *(getattr(value, "__slots__", ()) if dataclasses.is_dataclass(value) else ()),
+    ]
+    children = {name: getattr(value, name, None) for name in names if not name.startswith("_")}
     if hasattr(type(value), "hparams"):
         children["hparams"] = value.hparams  # type: ignore[attr-defined]
     return children
@@ -193,21 +197,23 @@ def _set_path(container: Any, path: tuple[str, ...], value: Any) -> None:
     try:
         _set_path(child, tuple(rest), value)
     except (AttributeError, TypeError, ValueError):
-        replacement = _replaced(child, rest[0], value) if len(rest) == 1 else None
-        if replacement is None:
-            raise
-        _set(container, name, replacement)
+        _set(container, name, _replaced(child, tuple(rest), value))
 
 
-def _replaced(record: Any, name: str, value: Any) -> Any:
-    """A copy of a frozen record with one field changed, ``None`` if it is no frozen record."""
-    if isinstance(record, BaseModel) and record.model_config.get("frozen"):
-        return type(record).model_validate(
-            {**{key: getattr(record, key) for key in type(record).model_fields}, name: value}
-        )
+def _replaced(record: Any, path: tuple[str, ...], value: Any) -> Any:
+    """A copy of a frozen record with one value changed, at any depth.
+
+    Raises:
+        TypeError: If it is no record, so that the value cannot be changed at all.
+    """
+    name, *rest = path
+    new = _replaced(_get(record, name), tuple(rest), value) if rest else value
+    if isinstance(record, BaseModel):
+        fields = {key: getattr(record, key) for key in type(record).model_fields}
+        return type(record).model_validate({**fields, name: new})
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return dataclasses.replace(record, **{name: value})
-    return None
+        return dataclasses.replace(record, **{name: new})
+    raise TypeError(f"{name} of {type(record).__name__} is read-only")
 
 
 def _get(container: Any, name: str) -> Any:
@@ -217,7 +223,7 @@ def _get(container: Any, name: str) -> Any:
         raise LookupError(name)
     try:
         return getattr(container, name)
-    except AttributeError:
+    except Exception:  # a property of the user's may raise anything, e.g. while no trainer is attached
         raise LookupError(name) from None
 
 

@@ -48,6 +48,12 @@ class TunerConfig(BaseModel):
     lr_attribute: str | None = Field(
         None, description="Where the learning rate is kept, e.g. `module.params.optimizer.learning_rate`."
     )
+    lr_optimizer_index: int | None = Field(
+        None, ge=0, description="With several optimizers: which one to sweep. All of them together if not given."
+    )
+    lr_monitor: str | None = Field(
+        None, description="Name of a logged value to use as the loss, for a `training_step` that returns none."
+    )
     lr_plot_path: Path | None = Field(
         None, description="Where to save the plot of loss against learning rate (default `.logs/lr_finder_plot.png`)."
     )

@@ -16,6 +16,11 @@ from lit_autotune.errors import ConfigError
 LONG = 10_000
 """A list, tuple, set or dictionary with more items than this is data, not state."""
 
+HEAP_TYPE = 1 << 9
+"""CPython's flag of types that were made at run time, as all Python classes are."""
+
+COPY_HOOKS = ("__deepcopy__", "__getnewargs__", "__getnewargs_ex__")
+
 ATOMS = (str, bytes, numbers.Number, type, ModuleType, FunctionType, BuiltinFunctionType, type(None))
 
 
@@ -49,10 +54,10 @@ def share_data(value: object, name: str, memo: dict[int, Any], skip: set[int]) -
             )
         if isinstance(value, torch.nn.Module):
             continue
-        children = [] if _is_data(value) else list(_children(name, value))
-        if _is_data(value) or not (children or _is_copyable(value)):
+        if _is_data(value) or not _is_copyable(value):
             memo[id(value)] = value
-        pending.extend(children)
+        else:
+            pending.extend(_children(name, value))
 
 
 def detach_results(module: Any, memo: dict[int, Any]) -> None:
@@ -89,6 +94,21 @@ def _children(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_copyable(value: Any) -> bool:
+    """Whether a single object can be copied, whatever it holds.
+
+    Containers and plain objects of Python classes can. Where a class has a say in its copying, or is made in C, it
+    takes a try. What is closed or cleans up after itself must not be doubled: the copy would close the original.
+    """
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        return True
+    kind = type(value)
+    if hasattr(kind, "__del__") or (hasattr(kind, "__enter__") and hasattr(kind, "close")):
+        return False
+    custom = any(hasattr(kind, name) for name in COPY_HOOKS) or any(
+        getattr(kind, name) is not getattr(object, name) for name in ("__reduce__", "__reduce_ex__")
+    )
+    if not custom and kind.__flags__ & HEAP_TYPE and isinstance(getattr(value, "__dict__", None), dict):
+        return True
     try:
         copy.deepcopy(value)
     except Exception:  # foreign __reduce__ and __deepcopy__ methods raise anything

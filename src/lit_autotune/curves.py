@@ -52,12 +52,14 @@ class DivergenceMonitor:
     """Says when a range test has diverged. Works for losses of any sign and size.
 
     The loss is smoothed by an exponential moving average with exact bias correction, ``m_k / (1 - beta^k)``. It has
-    diverged once it lies more than ``threshold`` scales above its best value, a scale being the largest of: how far
+    diverged once it lies more than ``threshold`` scales above where it began, a scale being the largest of: how far
     it has fallen so far, how much it jumps from step to step, and a tenth of its size at the start. A ratio to the
     best loss, which other tools use, stops at once where losses are negative or begin near zero.
     """
 
     BETA = 0.9
+    WARM_UP = 10
+    """Steps before it judges: a mean of fewer is noise, and so would be the level that others are measured against."""
     MAX_MISSING = 5
 
     def __init__(self, threshold: float = 4.0):
@@ -77,13 +79,14 @@ class DivergenceMonitor:
         self._count += 1
         self._mean = self.BETA * self._mean + (1 - self.BETA) * loss
         smoothed = self._mean / (1 - self.BETA**self._count)
-        if self._count == 1:
-            self._first = self._best = smoothed
-        else:
+        if self._count > 1:
             self._jumps.append(abs(loss - self._last))
         self._last = loss
+        if self._count < self.WARM_UP:
+            return False
+        if self._count == self.WARM_UP:
+            self._first = self._best = smoothed
         self._best = min(self._best, smoothed)
         # The median is robust: the very explosion that is looked for must not widen its own bound.
-        noise = statistics.median(self._jumps) if self._jumps else 0.0
-        scale = max(self._first - self._best, noise, 0.1 * abs(self._first))
-        return smoothed > max(self._first, self._best) + self._threshold * scale if self._count > 5 else False
+        scale = max(self._first - self._best, statistics.median(self._jumps), 0.1 * abs(self._first))
+        return smoothed > self._first + self._threshold * scale

@@ -71,6 +71,7 @@ def tune(
         BatchSizeError: If no batch size fits.
         LRSuggestionError: If no learning rate can be suggested.
     """
+    module = getattr(module, "_orig_mod", module)  # torch.compile's wrapper; trials run what is inside
     config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
     _check_objects(trainer, module, datamodule)
     start = time.perf_counter()

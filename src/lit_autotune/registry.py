@@ -4,8 +4,9 @@ Each entry point of group ``lit_autotune`` is loaded on its own, so that a broke
 the end of a run. What it registers is checked before it is accepted.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import metadata
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -101,34 +102,39 @@ class Registry:
             PluginError: If it is not in order.
         """
         status = PluginStatus(name, "this process", "")
-        self._accept(plugin, status)
+        try:
+            self._accept(plugin, status)
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{status}: {_describe(error)}") from error
         self.plugins.append(status)
 
     def _accept(self, plugin: object, status: PluginStatus) -> None:
         """Register a plugin if all it gives is in order, else leave no trace of it."""
+        if plugin is None or self._manager.is_registered(plugin):
+            raise PluginError("it is None" if plugin is None else "the same object is registered already")
         try:
-            name = self._manager.register(plugin, name=f"{status.distribution}:{status.name}")
-        except pluggy.PluginValidationError as error:
-            self._manager.unregister(plugin)
-            raise PluginError(f"a hook does not match its specification: {_validation_text(error)}") from error
-        try:
+            self._manager.register(plugin, name=f"{status.distribution}:{status.name}")
             if not self._manager.get_hookcallers(plugin):
                 raise PluginError("it implements no hook; mark functions with lit_autotune.hookimpl")
-            try:
-                self._manager.check_pending()
-            except pluggy.PluginValidationError as error:
-                raise PluginError(f"unknown hook: {_validation_text(error)}") from error
-            records = self._collect(plugin, name or "")
+            self._manager.check_pending()
+            records = self._collect(plugin)
             self._check_collisions(records, status)
+        except pluggy.PluginValidationError as error:
+            self._forget(plugin)
+            raise PluginError(_validation_text(error)) from error
         except BaseException:
-            self._manager.unregister(plugin)
+            self._forget(plugin)
             raise
         for record in records:
             self._records[type(record)][record.name] = record
             self._owners[type(record), record.name] = status
             status.provides.append(f"{KINDS[type(record)]} {record.name}")
 
-    def _collect(self, plugin: object, name: str) -> list[Any]:
+    def _forget(self, plugin: object) -> None:
+        if self._manager.is_registered(plugin):
+            self._manager.unregister(plugin)
+
+    def _collect(self, plugin: object) -> list[Any]:
         """What the plugin's own registration hooks return, checked."""
         others = [other for other in self._manager.get_plugins() if other is not plugin]
         records: list[Any] = []
@@ -143,6 +149,10 @@ class Registry:
 
     def _check_collisions(self, records: Sequence[Any], status: PluginStatus) -> None:
         """Refuse a name that is taken: otherwise installing a package could change somebody's result."""
+        keys = [(type(record), record.name) for record in records]
+        for kind, name in keys:
+            if keys.count((kind, name)) > 1:
+                raise PluginError(f"it provides {KINDS[kind]} {name!r} twice")
         for record in records:
             owner = self._owners.get((type(record), record.name))
             if owner is None:
@@ -188,18 +198,22 @@ class Registry:
 
     def check_options(self, options: dict[str, dict[str, Any]]) -> None:
         """Raise :class:`ConfigError` for a table ``[tuner_config.options.NAME]`` that no loaded plugin takes."""
-        takers = {record.name: record for records in self._records.values() for record in records.values()}
+        takers = [record for records in self._records.values() for record in records.values()]
         for name in options:
-            if name not in takers:
-                raise ConfigError(f"options.{name}: no plugin of that name is loaded{did_you_mean(name, takers)}")
-            bind_options(takers[name], options)
+            named = [record for record in takers if record.name == name]
+            if not named:
+                known = [record.name for record in takers]
+                raise ConfigError(f"options.{name}: no plugin of that name is loaded{did_you_mean(name, known)}")
+            for record in [record for record in named if record.options] or named:
+                bind_options(record, options)
 
     def notify(self, hook: str, warn: Callable[[str], None], **arguments: Any) -> None:
         """Call a notification hook of every plugin; a failure is only warned about."""
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+        # pluggy keeps implementations in reverse of the order it calls them in
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 warn(f"plugin {implementation.plugin_name!r} failed in {hook}: {_describe(error)}")
 
 
@@ -224,23 +238,37 @@ def _entry_points() -> list[tuple[metadata.EntryPoint, PluginStatus]]:
     """Entry points of our group, our own first, then by distribution: the order must not depend on ``sys.path``."""
     found: dict[tuple[str, str], tuple[metadata.EntryPoint, PluginStatus]] = {}
     for distribution in metadata.distributions():
-        for entry_point in distribution.entry_points.select(group=hookspecs.PROJECT):
-            name = distribution.metadata["Name"]
-            status = PluginStatus(entry_point.name, name, distribution.version)
+        try:
+            own = distribution.entry_points.select(group=hookspecs.PROJECT)
+            name = distribution.metadata["Name"] if own else ""
+            version = distribution.version if own else ""
+        except Exception:  # broken metadata of any installed distribution, most of them no plugins of ours
+            continue
+        for entry_point in own if name else ():
+            status = PluginStatus(entry_point.name, name, version)
             # The first on sys.path is the one that imports: an older copy further down does not count.
             found.setdefault((name.lower().replace("_", "-"), entry_point.name), (entry_point, status))
     return [found[key] for key in sorted(found, key=lambda key: (key[0] != OWN_DISTRIBUTION, key))]
 
 
-def _check_record(record: object, kind: type, hook: str) -> None:
-    if not isinstance(record, kind):
+def _check_record(record: object, kind: Any, hook: str) -> None:
+    if type(record) is not kind:
         raise PluginError(f"{hook} must return {kind.__name__} records, not {type(record).__name__}")
-    name = getattr(record, "name", None)
+    values: dict[str, Any] = {entry.name: getattr(record, entry.name) for entry in fields(kind)}  # type: ignore[arg-type]
+    name = values["name"]
     if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
         raise PluginError(f"{hook}: {name!r} is no valid name; use letters, digits, '-' and '_'")
     for attribute in ("search", "suggest", "run", "is_enabled"):
-        if not callable(getattr(record, attribute, _describe)):
+        if not callable(values.get(attribute, _describe)):
             raise PluginError(f"{hook}: {attribute} of {name!r} is not callable")
+    for attribute in ("check", "prepare"):
+        if not (values.get(attribute) is None or callable(values[attribute])):
+            raise PluginError(f"{hook}: {attribute} of {name!r} is neither None nor callable")
+    options = values["options"]
+    if not (options is None or (isinstance(options, type) and issubclass(options, BaseModel))):
+        raise PluginError(f"{hook}: options of {name!r} is neither None nor a pydantic model")
+    if not isinstance(values.get("order", 0), int):
+        raise PluginError(f"{hook}: order of {name!r} is no whole number")
 
 
 def _describe(error: BaseException) -> str:
@@ -249,7 +277,11 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
-def _validation_text(error: Exception) -> str:
-    """Pluggy's message without the plugin's name and line breaks."""
+def _validation_text(error: pluggy.PluginValidationError) -> str:
+    """Pluggy's message without the plugin's representation and line breaks."""
     text = " ".join(str(error).split())
+    text = text.replace(f" in plugin {error.plugin!r}", "")
+    if unknown := re.fullmatch(r"unknown hook '(\w+)'", text):
+        hooks = [name for name in vars(hookspecs) if name.startswith(hookspecs.PROJECT)]
+        return f"{text}{did_you_mean(unknown[1], hooks)}"
     return text.split(": ", 1)[-1] if text.startswith("Plugin ") else text

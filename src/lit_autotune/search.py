@@ -80,32 +80,35 @@ def search_batch_size(
 def _drive(search: BatchSizeSearch, space: SearchSpace, trials: _Trials) -> None:
     """Run what the search asks for until it ends or the trials are used up."""
     repeats = 0
-    try:
-        batch_size = next(search)
-        while True:
-            if batch_size not in space:
-                raise PluginError(f"the batch-size search asked for {batch_size}, outside 1..{space.max_val or 'any'}")
-            repeats += batch_size in trials.done
-            if repeats > MAX_REPEATS:
-                raise PluginError(f"the batch-size search keeps asking for sizes it knows already, last {batch_size}")
-            trial = trials.run(batch_size)
-            if trial is None:
-                return
-            batch_size = search.send(trial)
-    except StopIteration:
-        return
-    finally:
-        search.close()
+    trial: BatchSizeTrial | None = None
+    while True:
+        # Only the search's own end counts: a StopIteration of the user's code is an error like any other.
+        try:
+            batch_size = next(search) if trial is None else search.send(trial)
+        except StopIteration:
+            break
+        except Exception as error:  # a strategy is foreign code
+            raise PluginError(f"the batch-size search failed: {type(error).__name__}: {first_line(error)}") from error
+        if type(batch_size) is not int or batch_size not in space:
+            raise PluginError(f"the batch-size search asked for {batch_size!r}, outside 1..{space.max_val or 'any'}")
+        repeats += batch_size in trials.done
+        if repeats > MAX_REPEATS:
+            raise PluginError(f"the batch-size search keeps asking for sizes it knows already, last {batch_size}")
+        trial = trials.run(batch_size)
+        if trial is None:
+            search.close()
+            break
+    if not trials.done:
+        raise PluginError("the batch-size search ended without asking for a single size")
 
 
 def _choose(trials: _Trials, margin: float) -> int:
     """The largest size that fits, with headroom if a limit was met."""
     fitting = [trial.batch_size for trial in trials.done.values() if trial.fits]
     if not fitting:
-        tried = min(trials.done, default=1)
-        last = trials.done[tried].message if trials.done else ""
+        tried = min(trials.done)
         raise BatchSizeError(
-            (f"not even batch size 1 fits ({last}); use a smaller model or input, or lower precision")
+            f"not even batch size 1 fits ({trials.done[1].message}); use a smaller model or input, or lower precision"
             if tried == 1
             else f"no batch size fits after {len(trials.done)} trials, the smallest was {tried}; "
             "lower batch_size_init_val or raise batch_size_max_trials"

@@ -146,7 +146,9 @@ def _parse(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 
-def _check_tables(document: dict[str, Any], where: str) -> dict[str, Any]:
+def _check_tables(document: Any, where: str) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise ConfigError(f"{where}: must be a table")
     for name, value in document.items():
         if name not in TABLES + KEYS:
             raise ConfigError(f"{where}: unknown key {name!r}{did_you_mean(name, TABLES + KEYS)}")

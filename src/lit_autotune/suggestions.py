@@ -1,6 +1,7 @@
 """Asking suggesters for their reading of a curve."""
 
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,11 +34,11 @@ def _suggest(
         return LRSuggestion(suggester=suggester.name, reason=reason)
     try:
         value = suggester.suggest(curve, **bind_options(suggester, options))
-        if isinstance(value, bool) or not isinstance(value, float | int) or not (math.isfinite(value) and value > 0):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
             raise PluginError(f"it returned {value!r}, not a positive number")
     except LRSuggestionError as error:
         return LRSuggestion(suggester=suggester.name, reason=first_line(error))
-    except Exception as error:  # a suggester is foreign code
+    except (Exception, SystemExit) as error:  # a suggester is foreign code
         reason = f"failed with {type(error).__name__}: {first_line(error)}"
         warn(f"suggester {suggester.name!r} {reason}")
         return LRSuggestion(suggester=suggester.name, reason=reason)

@@ -2,14 +2,15 @@
 
 import functools
 import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from lit_autotune._text import did_you_mean
 from lit_autotune.errors import ConfigError, TargetError
@@ -28,10 +29,10 @@ def load_target(target: str, base: Path = Path()) -> Any:
         TargetError: If the string is malformed, or the module or the attribute does not exist. An import that fails
             *inside* the user's module keeps its own traceback.
     """
-    module_name, _, attribute = target.partition(":") if ":" in target else target.rpartition(".")
-    if not module_name or not attribute:
-        raise TargetError(f"target {target!r} is not of the form 'package.module:Class' or 'path/to/file.py:Class'")
+    module_name, _, attribute = target.rpartition(":" if ":" in target else ".")
     is_file = module_name.endswith(".py")
+    if not module_name or not attribute or (module_name.startswith(".") and not is_file):
+        raise TargetError(f"target {target!r} is not of the form 'package.module:Class' or 'path/to/file.py:Class'")
     module = _import_file(base / module_name, target) if is_file else _import_module(module_name, target)
     found: Any = module
     for part in attribute.split("."):
@@ -60,13 +61,21 @@ def _import_file(path: Path, target: str) -> Any:
     if not path.is_file():
         raise TargetError(f"target {target!r}: there is no file {path}")
     path = path.resolve()
-    loaded = sys.modules.get(path.stem)
+    name = path.stem
+    loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
-    if loaded is not None:
-        raise TargetError(f"target {target!r}: a module named {path.stem!r} is already imported; rename the file")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if loaded is not None or spec is None or spec.loader is None:
+        raise TargetError(f"target {target!r}: a module named {name!r} is already imported; rename the file")
     sys.path.insert(0, str(path.parent))  # as with `python file.py`: its neighbours are importable
-    return importlib.import_module(path.stem)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def instantiate(value: Any, base: Path = Path(), where: str = "") -> Any:
@@ -137,12 +146,19 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
-    wants_record = isinstance(hint, type) and (issubclass(hint, BaseModel) or is_dataclass(hint))
-    if not (wants_record and isinstance(value, dict)):
+    """A table as the pydantic model or dataclass that the parameter is annotated as, any other value as it is."""
+    record: Any = next((kind for kind in (hint, *get_args(hint)) if _is_record(kind)), None)
+    if record is None or not isinstance(value, dict):
         return value
     try:
-        return TypeAdapter(hint).validate_python(value)
+        return TypeAdapter(record).validate_python(value)
+    except PydanticSchemaGenerationError:  # a dataclass with a field of a type such as torch.dtype
+        return call(record, value, where)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join((where, *(str(part) for part in problem["loc"])))
         raise ConfigError(f"{place} = {problem['input']!r}: {problem['msg']}") from error
+
+
+def _is_record(kind: Any) -> bool:
+    return isinstance(kind, type) and (issubclass(kind, BaseModel) or is_dataclass(kind))

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lit_autotune._text import did_you_mean
 from lit_autotune.attributes import Setting
 from lit_autotune.curves import DivergenceMonitor
-from lit_autotune.errors import TuningError
+from lit_autotune.errors import ConfigError, TuningError
 from lit_autotune.memory import is_out_of_memory, release_memory
 from lit_autotune.sandbox import Copies, Sandbox, trainer_package
 from lit_autotune.search import TooLittleDataError
@@ -144,17 +145,20 @@ class _Steps:
     """Follows a fit on copies step by step, and ends it.
 
     ``on_step`` is told the losses of each optimizer step and says whether to go on; ``rate_of`` gives a parameter
-    group's rate before each step.
+    group's rate before each step. With ``optimizer_index`` only the steps of that optimizer count.
     """
 
     made: Copies
     on_step: Callable[[list[float]], bool]
+    max_calls: int
     rate_of: Callable[[int, int], float] | None = None
-    max_calls: int = 0
+    optimizer_index: int | None = None
+    monitor: str | None = None
     first_batch: Any = None
     done: int = 0
     calls: int = 0
     empty_epochs: int = 0
+    returned_loss: bool = False
     _losses: list[float] = field(default_factory=list)
     _in_step: bool = False
     _losses_in_step: int = 0
@@ -175,10 +179,11 @@ class _Steps:
         for config in self.made.trainer.lr_scheduler_configs:
             config.scheduler.step = lambda *args, **kwargs: None
             config.reduce_on_plateau = False
-        for index, optimizer in enumerate(self.made.trainer.optimizers):
+        optimizers = self.made.trainer.optimizers
+        chosen = optimizers if self.optimizer_index is None else [optimizers[self.optimizer_index]]
+        for optimizer in chosen:
             optimizer.register_step_pre_hook(self._before_step)
-            if index == 0:
-                optimizer.register_step_post_hook(self._after_step)
+        chosen[0].register_step_post_hook(self._after_step)
         original()
 
     def _on_epoch_start(self, original: Callable[[], Any]) -> None:
@@ -198,8 +203,25 @@ class _Steps:
         # A closure that is evaluated several times in one step (LBFGS) counts once.
         self._losses_in_step += self._in_step
         if self._losses_in_step <= 1:
-            self._losses.append(_loss(output))
+            self._losses.append(self._loss(output))
         return output
+
+    def _loss(self, output: Any) -> float:
+        """The loss of a step: the monitored value, or what ``training_step`` returned; NaN if there is none."""
+        if self.monitor is not None:
+            logged = self.made.trainer.callback_metrics
+            if self.monitor not in logged:
+                known = ", ".join(sorted(logged)) or "nothing"
+                raise ConfigError(
+                    f"lr_monitor = {self.monitor!r}: training_step does not log it; "
+                    f"logged are {known}{did_you_mean(self.monitor, logged)}"
+                )
+            return float(logged[self.monitor])
+        loss = output.get("loss") if isinstance(output, Mapping) else output
+        if loss is None:
+            return math.nan
+        self.returned_loss = True
+        return float(loss.detach()) if hasattr(loss, "detach") else float(loss)
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         index = self.made.trainer.optimizers.index(optimizer)
@@ -215,12 +237,6 @@ class _Steps:
         if not self.on_step(self._losses):
             self._stop()
         self._losses = []
-
-
-def _loss(output: Any) -> float:
-    """The loss in what ``training_step`` returned; NaN if there is none."""
-    loss = output.get("loss") if isinstance(output, Mapping) else output
-    return math.nan if loss is None else float(loss.detach()) if hasattr(loss, "detach") else float(loss)
 
 
 def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps: int) -> None:
@@ -269,6 +285,8 @@ def sweep_learning_rate(
     rates: Sequence[float],
     scales: Sequence[float],
     on_point: Callable[[float, float], None] = lambda rate, loss: None,
+    optimizer_index: int | None = None,
+    monitor: str | None = None,
 ) -> LRCurve:
     """Run an LR range test: one optimizer step at each rate, on copies.
 
@@ -280,16 +298,19 @@ def sweep_learning_rate(
         rates: The ladder of rates.
         scales: What to multiply the rate by for each parameter group; keeps the ratios between them.
         on_point: Told of each rate and its loss.
+        optimizer_index: The optimizer to sweep; all if not given.
+        monitor: Name of a logged value to use as the loss.
 
     Returns:
         The curve, shorter than the ladder if the loss diverged.
 
     Raises:
-        TuningError: If the module never steps an optimizer.
+        TuningError: If the module never steps the optimizer, or has no loss to show.
+        ConfigError: If the monitored value is not logged.
     """
     made = sandbox.copies(values)
     _without_extras(made)
-    monitor = DivergenceMonitor()
+    divergence = DivergenceMonitor()
     losses: list[float] = []
     diverged = False
 
@@ -298,7 +319,7 @@ def sweep_learning_rate(
         loss = math.fsum(micro_losses) / len(micro_losses) if micro_losses else math.nan
         losses.append(loss)
         on_point(rates[len(losses) - 1], loss)
-        diverged = monitor.update(loss)
+        diverged = divergence.update(loss)
         return not diverged and len(losses) < len(rates)
 
     calls = 10 * len(rates) * made.trainer.accumulate_grad_batches
@@ -307,8 +328,13 @@ def sweep_learning_rate(
         on_step=record,
         rate_of=lambda step, group: rates[min(step, len(rates) - 1)] * (scales[group] if group < len(scales) else 1.0),
         max_calls=calls,
+        optimizer_index=optimizer_index,
+        monitor=monitor,
     )
     sandbox.fit(made)
     if not losses:
         raise TuningError(f"the range test made no optimizer step in {run.calls} batches; does training_step do one?")
+    if monitor is None and not run.returned_loss:
+        logged = ", ".join(sorted(made.trainer.callback_metrics)) or "nothing"
+        raise TuningError(f"training_step returns no loss; name a logged value with lr_monitor (it logs {logged})")
     return LRCurve(learning_rates=tuple(rates[: len(losses)]), losses=tuple(losses), diverged=diverged)

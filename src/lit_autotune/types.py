@@ -62,7 +62,7 @@ class LRCurve(Record):
         rates = self.learning_rates
         if len(rates) != len(self.losses):
             raise ValueError(f"{len(rates)} learning rates but {len(self.losses)} losses")
-        if any(not 0 < low < high < math.inf for low, high in pairwise(rates)):
+        if any(not 0 < low < high for low, high in pairwise((*rates, math.inf))):
             raise ValueError("learning rates must be positive, finite and strictly increasing")
         return self
 

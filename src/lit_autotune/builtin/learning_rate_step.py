@@ -41,13 +41,17 @@ def prepare(context: "TuningContext") -> Plan:
 
     config, sandbox = context.config, context.sandbox
     setting = find(context)
+    value = (setting and setting.value) or math.sqrt(config.lr_min * config.lr_max)
+    first = look(sandbox, {setting: value} if setting else {})
+    if len(first.defaults) <= (config.lr_optimizer_index or 0):
+        raise ConfigError(
+            f"there are {len(first.defaults)} optimizers, so there is none to sweep with lr_optimizer_index = "
+            f"{config.lr_optimizer_index or 0}; see configure_optimizers"
+        )
     if setting is None:
-        return Plan(None, {}, _relative(look(sandbox, {}).rates))
+        return Plan(None, {}, _relative(first.rates))
     context.console.debug(f"learning rate is kept in {setting}")
-    value = setting.value or math.sqrt(config.lr_min * config.lr_max)
-    first, second = look(sandbox, {setting: value}), look(sandbox, {setting: 2 * value})
-    if not first.rates:
-        raise ConfigError("no optimizer was set up, so there is no learning rate to tune; see configure_optimizers")
+    second = look(sandbox, {setting: 2 * value})
     if first.rates != second.rates:
         return Plan(setting, {setting: value}, tuple(rate / value for rate in first.rates), effective=True)
     if first.schedulers and first.defaults != second.defaults:
@@ -111,7 +115,15 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
             advance(f"lr {rate:.1e} loss {loss:.4g}")
             console.debug(f"  lr {rate:.3e}  loss {loss:.6g}")
 
-        curve = sweep_learning_rate(context.sandbox, plan.start, rates, plan.scales, on_point)
+        curve = sweep_learning_rate(
+            context.sandbox,
+            plan.start,
+            rates,
+            plan.scales,
+            on_point,
+            optimizer_index=config.lr_optimizer_index,
+            monitor=config.lr_monitor,
+        )
     if curve.diverged:
         console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")
     suggestions = suggest_all(curve, context.registry.suggesters, config.options, console.warn)

@@ -16,8 +16,8 @@ HEAVY = {"torch", "lightning", "pytorch_lightning", "matplotlib", "numpy"}
 
 FLOORS = [
     {"errors", "types", "config", "hookspecs", "_text", "_version", "search", "curves"},
-    {"registry", "settings", "suggestions"},
-    {"sandbox", "copies", "process_state", "trials", "memory", "attributes", "targets", "plotting"},
+    {"registry", "plugin_checks", "settings", "suggestions"},
+    {"sandbox", "copies", "process_state", "trials", "stepping", "memory", "attributes", "targets", "plotting"},
     {"orchestrator", "report", "experiment", "console", "pinning"},
     {"cli"},
 ]
@@ -78,8 +78,8 @@ def test_package_has_no_callback_and_writes_no_checkpoint():
 
 
 def test_no_file_has_grown_beyond_a_few_pages():
-    """No module is longer than 320 lines."""
-    assert {path.name: n for path in SOURCE.rglob("*.py") if (n := len(path.read_text().splitlines())) > 320} == {}
+    """No module is longer than 250 lines."""
+    assert {path.name: n for path in SOURCE.rglob("*.py") if (n := len(path.read_text().splitlines())) > 250} == {}
 
 
 def test_public_names_are_sorted_and_exist():

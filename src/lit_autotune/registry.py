@@ -4,21 +4,25 @@ Each entry point of group ``lit_autotune`` is loaded on its own, so that a broke
 the end of a run. What it registers is checked before it is accepted.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
-from importlib import metadata
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pluggy
 from pydantic import BaseModel
 
 from lit_autotune import hookspecs
-from lit_autotune._text import did_you_mean, first_line
+from lit_autotune._text import did_you_mean
 from lit_autotune.errors import ConfigError, PluginError, UnknownNameError
+from lit_autotune.plugin_checks import (
+    OWN_DISTRIBUTION,
+    PluginStatus,
+    check_record,
+    describe,
+    find_entry_points,
+    validation_text,
+)
 from lit_autotune.types import BatchSizeStrategy, LRSuggester, TuningStep
 
-OWN_DISTRIBUTION = "lit-autotune"
 KINDS = {BatchSizeStrategy: "batch-size strategy", LRSuggester: "suggester", TuningStep: "step"}
 
 
@@ -30,30 +34,6 @@ class _Named(Protocol):
 
 
 R = TypeVar("R", bound=_Named)
-
-
-@dataclass(slots=True)
-class PluginStatus:
-    """One entry point and what became of it.
-
-    Attributes:
-        name: Name of the entry point.
-        distribution: Name of the installed distribution that declares it.
-        version: Version of that distribution.
-        status: Whether it is in use.
-        error: Why it is not, in one line.
-        provides: What it registered, e.g. ``"suggester steepest"``.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    status: Literal["loaded", "blocked", "failed"] = "loaded"
-    error: str = ""
-    provides: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        return f"plugin {self.name!r} of {self.distribution} {self.version}".rstrip()
 
 
 class Registry:
@@ -79,7 +59,7 @@ class Registry:
         """
         registry = cls()
         blocked = set(blocked)
-        for entry_point, status in _entry_points():
+        for entry_point, status in find_entry_points():
             registry.plugins.append(status)
             if status.name in blocked:
                 status.status = "blocked"
@@ -88,7 +68,7 @@ class Registry:
             try:
                 registry._accept(entry_point.load(), status)
             except (Exception, SystemExit) as error:
-                status.status, status.error = "failed", _describe(error)
+                status.status, status.error = "failed", describe(error)
         if unknown := blocked - {plugin.name for plugin in registry.plugins}:
             name = min(unknown)
             known = [plugin.name for plugin in registry.plugins]
@@ -105,7 +85,7 @@ class Registry:
         try:
             self._accept(plugin, status)
         except (Exception, SystemExit) as error:
-            raise PluginError(f"{status}: {_describe(error)}") from error
+            raise PluginError(f"{status}: {describe(error)}") from error
         self.plugins.append(status)
 
     def _accept(self, plugin: object, status: PluginStatus) -> None:
@@ -121,7 +101,7 @@ class Registry:
             self._check_collisions(records, status)
         except pluggy.PluginValidationError as error:
             self._forget(plugin)
-            raise PluginError(_validation_text(error)) from error
+            raise PluginError(validation_text(error)) from error
         except BaseException:
             self._forget(plugin)
             raise
@@ -143,7 +123,7 @@ class Registry:
                 if not isinstance(result, list | tuple):
                     raise PluginError(f"{hook} must return a list of {kind.__name__}, not {type(result).__name__}")
                 for record in result:
-                    _check_record(record, kind, hook)
+                    check_record(record, kind, hook)
                 records.extend(result)
         return records
 
@@ -214,7 +194,7 @@ class Registry:
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
             except (Exception, SystemExit) as error:
-                warn(f"plugin {implementation.plugin_name!r} failed in {hook}: {_describe(error)}")
+                warn(f"plugin {implementation.plugin_name!r} failed in {hook}: {describe(error)}")
 
 
 def bind_options(record: _Named, options: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -232,56 +212,3 @@ def bind_options(record: _Named, options: dict[str, dict[str, Any]]) -> dict[str
         return {"options": record.options.model_validate(table)}
     except ValueError as error:
         raise ConfigError(f"options.{record.name}: {' '.join(str(error).split())}") from error
-
-
-def _entry_points() -> list[tuple[metadata.EntryPoint, PluginStatus]]:
-    """Entry points of our group, our own first, then by distribution: the order must not depend on ``sys.path``."""
-    found: dict[tuple[str, str], tuple[metadata.EntryPoint, PluginStatus]] = {}
-    for distribution in metadata.distributions():
-        try:
-            own = distribution.entry_points.select(group=hookspecs.PROJECT)
-            name = distribution.metadata["Name"] if own else ""
-            version = distribution.version if own else ""
-        except Exception:  # broken metadata of any installed distribution, most of them no plugins of ours
-            continue
-        for entry_point in own if name else ():
-            status = PluginStatus(entry_point.name, name, version)
-            # The first on sys.path is the one that imports: an older copy further down does not count.
-            found.setdefault((name.lower().replace("_", "-"), entry_point.name), (entry_point, status))
-    return [found[key] for key in sorted(found, key=lambda key: (key[0] != OWN_DISTRIBUTION, key))]
-
-
-def _check_record(record: object, kind: Any, hook: str) -> None:
-    if type(record) is not kind:
-        raise PluginError(f"{hook} must return {kind.__name__} records, not {type(record).__name__}")
-    values: dict[str, Any] = {entry.name: getattr(record, entry.name) for entry in fields(kind)}  # type: ignore[arg-type]
-    name = values["name"]
-    if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
-        raise PluginError(f"{hook}: {name!r} is no valid name; use letters, digits, '-' and '_'")
-    for attribute in ("search", "suggest", "run", "is_enabled"):
-        if not callable(values.get(attribute, _describe)):
-            raise PluginError(f"{hook}: {attribute} of {name!r} is not callable")
-    for attribute in ("check", "prepare"):
-        if not (values.get(attribute) is None or callable(values[attribute])):
-            raise PluginError(f"{hook}: {attribute} of {name!r} is neither None nor callable")
-    options = values["options"]
-    if not (options is None or (isinstance(options, type) and issubclass(options, BaseModel))):
-        raise PluginError(f"{hook}: options of {name!r} is neither None nor a pydantic model")
-    if not isinstance(values.get("order", 0), int):
-        raise PluginError(f"{hook}: order of {name!r} is no whole number")
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, PluginError):
-        return first_line(error)
-    return f"{type(error).__name__}: {first_line(error)}"
-
-
-def _validation_text(error: pluggy.PluginValidationError) -> str:
-    """Pluggy's message without the plugin's representation and line breaks."""
-    text = " ".join(str(error).split())
-    text = text.replace(f" in plugin {error.plugin!r}", "")
-    if unknown := re.fullmatch(r"unknown hook '(\w+)'", text):
-        hooks = [name for name in vars(hookspecs) if name.startswith(hookspecs.PROJECT)]
-        return f"{text}{did_you_mean(unknown[1], hooks)}"
-    return text.split(": ", 1)[-1] if text.startswith("Plugin ") else text

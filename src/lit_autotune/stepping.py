@@ -1,0 +1,136 @@
+"""Following a fit on copies step by step, and ending it.
+
+Without a Lightning callback: the copy's ``training_step`` is wrapped, its ``on_train_start`` lifts the Trainer's
+limits, and hooks on the PyTorch optimizers set the rate and count the steps.
+"""
+
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lit_autotune._text import did_you_mean
+from lit_autotune.errors import ConfigError
+from lit_autotune.sandbox import Copies, trainer_package
+
+MAX_EMPTY_EPOCHS = 3
+"""A fit that begins this many epochs without a training step would go on for ever."""
+
+
+@dataclass
+class Stepper:
+    """Follows a fit on copies step by step, and ends it.
+
+    ``on_step`` is told the losses of each optimizer step and says whether to go on; ``rate_of`` gives a parameter
+    group's rate before each step. With ``optimizer_index`` only the steps of that optimizer count.
+    """
+
+    made: Copies
+    on_step: Callable[[list[float]], bool]
+    max_calls: int
+    rate_of: Callable[[int, int], float] | None = None
+    optimizer_index: int | None = None
+    monitor: str | None = None
+    first_batch: Any = None
+    done: int = 0
+    calls: int = 0
+    empty_epochs: int = 0
+    returned_loss: bool = False
+    _losses: list[float] = field(default_factory=list)
+    _in_step: bool = False
+    _losses_in_step: int = 0
+
+    def __post_init__(self) -> None:
+        self.made.wrap("training_step", self._training_step)
+        self.made.wrap("on_train_start", self._on_train_start)
+        self.made.wrap("on_train_epoch_start", self._on_epoch_start)
+
+    def _stop(self) -> None:
+        self.made.trainer.should_stop = True
+
+    def _on_train_start(self, original: Callable[[], Any]) -> None:
+        # Only now: until here user code that builds schedulers must see the Trainer's real limits.
+        loop = self.made.trainer.fit_loop
+        loop.max_epochs, loop.epoch_loop.max_steps = -1, -1
+        loop.min_epochs = loop.epoch_loop.min_steps = None
+        for config in self.made.trainer.lr_scheduler_configs:
+            config.scheduler.step = lambda *args, **kwargs: None
+            config.reduce_on_plateau = False
+        optimizers = self.made.trainer.optimizers
+        chosen = optimizers if self.optimizer_index is None else [optimizers[self.optimizer_index]]
+        for optimizer in chosen:
+            optimizer.register_step_pre_hook(self._before_step)
+        chosen[0].register_step_post_hook(self._after_step)
+        original()
+
+    def _on_epoch_start(self, original: Callable[[], Any]) -> None:
+        self.empty_epochs += 1
+        if self.empty_epochs > MAX_EMPTY_EPOCHS:
+            self._stop()
+        original()
+
+    def _training_step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.first_batch is None:
+            self.first_batch = count_samples(self.made, next(iter(args or kwargs.values())))
+        self.empty_epochs = 0
+        self.calls += 1
+        if self.calls >= self.max_calls:
+            self._stop()
+        output = original(*args, **kwargs)
+        # A closure that is evaluated several times in one step (LBFGS) counts once.
+        self._losses_in_step += self._in_step
+        if self._losses_in_step <= 1:
+            self._losses.append(self._loss(output))
+        return output
+
+    def _loss(self, output: Any) -> float:
+        """The loss of a step: the monitored value, or what ``training_step`` returned; NaN if there is none."""
+        if self.monitor is not None:
+            logged = self.made.trainer.callback_metrics
+            if self.monitor not in logged:
+                known = ", ".join(sorted(logged)) or "nothing"
+                raise ConfigError(
+                    f"lr_monitor = {self.monitor!r}: training_step does not log it; "
+                    f"logged are {known}{did_you_mean(self.monitor, logged)}"
+                )
+            return float(logged[self.monitor])
+        loss = output.get("loss") if isinstance(output, Mapping) else output
+        if loss is None:
+            return math.nan
+        self.returned_loss = True
+        return float(loss.detach()) if hasattr(loss, "detach") else float(loss)
+
+    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        index = self.made.trainer.optimizers.index(optimizer)
+        if self.rate_of is not None:
+            first = sum(len(other.param_groups) for other in self.made.trainer.optimizers[:index])
+            for offset, group in enumerate(optimizer.param_groups):
+                group["lr"] = self.rate_of(self.done, first + offset)
+        self._in_step, self._losses_in_step = True, 0
+
+    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        self.done += 1
+        self._in_step, self._losses_in_step = False, 0
+        if not self.on_step(self._losses):
+            self._stop()
+        self._losses = []
+
+
+def count_samples(made: Copies, batch: Any) -> int | None:
+    """Samples in a batch, as Lightning itself counts them."""
+    data = importlib.import_module(f"{trainer_package(made.trainer)}.utilities.data")
+    try:
+        return int(data.extract_batch_size(batch))
+    except Exception:  # Lightning's own exception type differs between its two packages
+        return None
+
+
+def allow_start(trainer: Any) -> None:
+    """Lift the limits that would keep a copied Trainer from making its first step."""
+    loop = trainer.fit_loop
+    if loop.max_epochs == 0:
+        loop.max_epochs = 1
+    if loop.epoch_loop.max_steps == 0:
+        loop.epoch_loop.max_steps = -1
+    loop.min_epochs = loop.epoch_loop.min_steps = None

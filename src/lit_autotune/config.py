@@ -1,7 +1,7 @@
 """``TunerConfig``: what to tune and how."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -26,6 +26,9 @@ class TunerConfig(BaseModel):
     batch_size_mode: str = Field(
         "power", description="Search strategy: `power` (doubles), `binsearch` (exact), or one that a plugin brings."
     )
+    batch_size_method: Literal["fit", "validate", "test", "predict"] = Field(
+        "fit", description="What a trial runs: training with validation, or one of the evaluations alone."
+    )
     batch_size_init_val: int = Field(2, ge=1, description="Batch size of the first trial, in samples.")
     batch_size_max_trials: int = Field(25, ge=1, description="At most this many trials, failed ones counted.")
     batch_size_max: int | None = Field(None, ge=1, description="Never try a batch size above this one.")
@@ -42,6 +45,12 @@ class TunerConfig(BaseModel):
     lr_min: Rate = Field(1e-8, description="Learning rate of the first step of the range test.")
     lr_max: Rate = Field(1.0, description="Learning rate of the last step of the range test.")
     lr_num_training: int = Field(100, ge=10, description="Optimizer steps of the range test.")
+    lr_mode: Literal["exponential", "linear"] = Field(
+        "exponential", description="How the range test spaces its learning rates."
+    )
+    lr_early_stop_threshold: float | None = Field(
+        4.0, gt=0, description="Stop once the loss lies this many times its fall above its start; none: never stop."
+    )
     lr_suggester: str = Field(
         "steepest", description="Suggestion to apply: `steepest`, `minimum`, `valley`, or one that a plugin brings."
     )

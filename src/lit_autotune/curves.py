@@ -9,10 +9,12 @@ GAUSSIAN_SIGMA = 7 / (2 * math.sqrt(2 * math.log(2)))
 """Standard deviation, in points, of a Gaussian whose full width at half maximum is 7 points."""
 
 
-def lr_ladder(lr_min: float, lr_max: float, steps: int) -> list[float]:
-    """Learning rates from ``lr_min`` to ``lr_max``, equally spaced in their logarithm (Smith 2015)."""
-    ratio = lr_max / lr_min
-    return [lr_min * ratio ** (step / (steps - 1)) for step in range(steps - 1)] + [lr_max]
+def lr_ladder(lr_min: float, lr_max: float, steps: int, mode: str = "exponential") -> list[float]:
+    """Learning rates from ``lr_min`` to ``lr_max``: equally spaced in their logarithm (Smith 2015), or as they are."""
+    shares = [step / (steps - 1) for step in range(steps - 1)]
+    if mode == "linear":
+        return [lr_min + (lr_max - lr_min) * share for share in shares] + [lr_max]
+    return [lr_min * (lr_max / lr_min) ** share for share in shares] + [lr_max]
 
 
 def smooth(values: Sequence[float]) -> list[float]:
@@ -62,8 +64,8 @@ class DivergenceMonitor:
     """Steps before it judges: a mean of fewer is noise, and so would be the level that others are measured against."""
     MAX_MISSING = 5
 
-    def __init__(self, threshold: float = 4.0):
-        self._threshold = threshold
+    def __init__(self, threshold: float | None = 4.0):
+        self._threshold = math.inf if threshold is None else threshold
         self._mean = 0.0
         self._count = 0
         self._missing = 0
@@ -89,4 +91,4 @@ class DivergenceMonitor:
         self._best = min(self._best, smoothed)
         # The median is robust: the very explosion that is looked for must not widen its own bound.
         scale = max(self._first - self._best, statistics.median(self._jumps), 0.1 * abs(self._first))
-        return smoothed > self._first + self._threshold * scale
+        return scale > 0 and smoothed > self._first + self._threshold * scale

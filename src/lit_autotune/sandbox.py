@@ -1,4 +1,4 @@
-"""Throwaway copies of the user's Trainer, module and datamodule, and fits on them.
+"""Throwaway copies of the user's Trainer, module and datamodule, and runs of them.
 
 The user's own objects are never run and never changed.
 """
@@ -24,7 +24,7 @@ DROPPED = object()
 
 @dataclass
 class Copies:
-    """One Trainer, module and datamodule to be used for one fit."""
+    """One Trainer, module and datamodule to be used for one run."""
 
     trainer: Any
     module: Any
@@ -55,9 +55,9 @@ def owners(module: Any, datamodule: Any) -> dict[str, Any]:
 
 
 class Sandbox:
-    """Makes copies of the user's objects, and fits them.
+    """Makes copies of the user's objects, and runs them.
 
-    The first fit prepares and sets up the data. Later copies start from what the objects were like right after
+    The first run prepares and sets up the data. Later copies start from what the objects were like right after
     that, so that data are read once and not once per trial.
 
     Args:
@@ -78,6 +78,7 @@ class Sandbox:
         self._templates = dict(self.originals)
         self._share_setup = True
         self._prepared: set[str] = set()
+        self._set_up: set[tuple[str, str]] = set()
         if trainer.world_size > 1:
             raise ConfigError(
                 f"Trainer with {trainer.world_size} devices: tuning on several devices is not supported yet; "
@@ -85,19 +86,21 @@ class Sandbox:
             )
 
     def repeat_setup(self) -> None:
-        """From now on run ``setup`` in each fit: it uses a value that is being tuned."""
+        """From now on call ``setup`` for each copy: it uses a value that is being tuned."""
         self._share_setup = False
         self._templates = dict(self.originals)
         self._prepared.clear()
+        self._set_up.clear()
 
-    def fit(self, made: Copies) -> None:
-        """Fit the copies. The user's exceptions come out as they are, Ctrl-C as ``KeyboardInterrupt``."""
+    def run(self, made: Copies, method: str = "fit") -> None:
+        """Call the Trainer's ``fit``, ``validate``, ``test`` or ``predict`` on copies.
+
+        The user's exceptions come out as they are, Ctrl-C as ``KeyboardInterrupt``.
+        """
         with unchanged_process(self.quiet):
             try:
-                if made.datamodule is None:
-                    made.trainer.fit(made.module)
-                else:
-                    made.trainer.fit(made.module, datamodule=made.datamodule)
+                arguments = {} if made.datamodule is None else {"datamodule": made.datamodule}
+                getattr(made.trainer, method)(made.module, **arguments)
             except SystemExit as error:
                 # Lightning turns Ctrl-C into sys.exit(1)
                 if isinstance(error.__context__, KeyboardInterrupt):
@@ -113,9 +116,7 @@ class Sandbox:
         made.wrap("configure_callbacks", lambda original: _kept(_as_list(original())))
         for role, owner in made.owners.items():
             made.wrap("prepare_data", functools.partial(self._prepare_once, role), role)
-            if self._templates[role] is not self.originals[role]:
-                made.wrap("setup", lambda original, stage: None, role)
-            elif self._share_setup and (_overrides(owner, "setup") or _overrides(owner, "prepare_data")):
+            if self._share_setup and (_overrides(owner, "setup") or _overrides(owner, "prepare_data")):
                 made.wrap("setup", functools.partial(self._set_up_once, made, role), role)
             # What setup opened is shared by all copies, so only the last one out may close it: see close().
             made.wrap("teardown", lambda original, stage: None, role)
@@ -123,11 +124,11 @@ class Sandbox:
 
     def close(self) -> None:
         """Undo what ``setup`` did for the trials."""
-        for role, template in self._templates.items():
-            if template is not self.originals[role]:
-                with unchanged_process(self.quiet):
-                    template.teardown("fit")
+        for role, stage in sorted(self._set_up):
+            with unchanged_process(self.quiet):
+                self._templates[role].teardown(stage)
         self._templates = dict(self.originals)
+        self._set_up.clear()
 
     def _prepare_once(self, role: str, original: Callable[[], None]) -> None:
         if role not in self._prepared or not self._share_setup:
@@ -135,7 +136,10 @@ class Sandbox:
             self._prepared.add(role)
 
     def _set_up_once(self, made: Copies, role: str, original: Callable[..., Any], stage: str) -> None:
+        if (role, stage) in self._set_up:
+            return
         original(stage)
+        self._set_up.add((role, stage))
         memo = {id(made.trainer): self.trainer}
         memo |= {id(owner): self._templates[other] for other, owner in made.owners.items() if other != role}
         owner = made.owners[role]

@@ -19,6 +19,25 @@ MAX_EMPTY_EPOCHS = 3
 
 
 @dataclass
+class BatchCounter:
+    """Counts the batches that a hook of the copied module gets, and looks at the first."""
+
+    made: Copies
+    hook: str
+    first_batch: int | None = None
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.made.wrap(self.hook, self._step)
+
+    def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.calls == 0:
+            self.first_batch = count_samples(self.made, next(iter(args or kwargs.values())))
+        self.calls += 1
+        return original(*args, **kwargs)
+
+
+@dataclass
 class Stepper:
     """Follows a fit on copies step by step, and ends it.
 
@@ -32,7 +51,7 @@ class Stepper:
     rate_of: Callable[[int, int], float] | None = None
     optimizer_index: int | None = None
     monitor: str | None = None
-    first_batch: Any = None
+    first_batch: int | None = None
     done: int = 0
     calls: int = 0
     empty_epochs: int = 0
@@ -71,7 +90,7 @@ class Stepper:
         original()
 
     def _training_step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if self.first_batch is None:
+        if self.calls == 0:
             self.first_batch = count_samples(self.made, next(iter(args or kwargs.values())))
         self.empty_epochs = 0
         self.calls += 1

@@ -12,10 +12,13 @@ from lit_autotune.errors import TuningError
 from lit_autotune.memory import is_out_of_memory, release_memory
 from lit_autotune.sandbox import Copies, Sandbox
 from lit_autotune.search import TooLittleDataError
-from lit_autotune.stepping import Stepper, allow_start, count_samples
+from lit_autotune.stepping import BatchCounter, Stepper, allow_start, count_samples
 from lit_autotune.types import LRCurve
 
 Values = Mapping[Setting, Any]
+
+STEP_HOOKS = {"fit": "training_step", "validate": "validation_step", "test": "test_step", "predict": "predict_step"}
+"""The module's hook that gets the batches, by what is run."""
 
 
 class _SeenEnoughError(Exception):
@@ -43,8 +46,8 @@ class Look:
     schedulers: tuple[str, ...]
 
 
-def look(sandbox: Sandbox, values: Values) -> Look:
-    """Set everything up on copies, up to the first training batch."""
+def look(sandbox: Sandbox, values: Values, method: str = "fit") -> Look:
+    """Set everything up on copies, up to the first batch of a Trainer's method."""
     made = sandbox.copies(values)
     seen: list[Any] = []
     rates: list[float] = []
@@ -59,15 +62,16 @@ def look(sandbox: Sandbox, values: Values) -> Look:
         raise _SeenEnoughError
 
     made.wrap("on_train_start", note_rates)
-    made.wrap("training_step", stop)
-    _without_extras(made)
+    made.wrap(STEP_HOOKS[method], stop)
+    if method == "fit":
+        _without_extras(made)
     with contextlib.suppress(_SeenEnoughError):
-        sandbox.fit(made)
+        sandbox.run(made, method)
     optimizers = made.trainer.optimizers
     return Look(
         batch_size=count_samples(made, seen[0]) if seen else None,
-        batches=made.trainer.num_training_batches,
-        most=_most_samples(made.trainer),
+        batches=_total_batches(made.trainer, method),
+        most=_most_samples(made.trainer, method),
         rates=tuple(rates),
         defaults=tuple(float(optimizer.defaults.get("lr", math.nan)) for optimizer in optimizers),
         schedulers=tuple(type(config.scheduler).__name__ for config in made.trainer.lr_scheduler_configs),
@@ -79,9 +83,14 @@ def _main_rate(group: Mapping[str, Any]) -> float:
     return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
 
 
-def _most_samples(trainer: Any) -> int | None:
+def _total_batches(trainer: Any, method: str) -> float:
+    batches = getattr(trainer, f"{method}_loop").max_batches
+    return float(sum(batches) if isinstance(batches, list) else batches)
+
+
+def _most_samples(trainer: Any, method: str) -> int | None:
     """The largest batch size that still gives an epoch with a batch in it, under the Trainer's own limits."""
-    combined = trainer.fit_loop._combined_loader
+    combined = getattr(trainer, f"{method}_loop")._combined_loader
     if combined is None:
         return None
     sizes: list[int] = []
@@ -99,6 +108,8 @@ def _most_samples(trainer: Any) -> int | None:
     if len(sizes) < len(combined.flattened):
         return min(dropping, default=None)
     most = min(dropping) if dropping else max(sizes, default=0)
+    if method != "fit":
+        return max(most, 1)
     if isinstance(trainer.limit_train_batches, float) and trainer.limit_train_batches < 1:
         most = int(most * trainer.limit_train_batches)
     if isinstance(trainer.val_check_interval, int) and trainer.check_val_every_n_epoch and trainer.enable_validation:
@@ -114,20 +125,42 @@ def _without_extras(made: Copies) -> None:
     allow_start(trainer)
 
 
-def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps: int) -> None:
-    """Run one batch-size trial: some optimizer steps, then a validation batch if there is validation.
+def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps: int, method: str) -> None:
+    """Run one batch-size trial: some optimizer steps and a validation batch, or some batches of an evaluation.
 
     Args:
         sandbox: Where to run it.
         values: The batch size to try.
         expected: Samples that a full batch must have; ``None`` if batches hold no tensor.
-        steps: Optimizer steps.
+        steps: Optimizer steps, or batches of an evaluation.
+        method: The Trainer's method that has to fit in memory.
 
     Raises:
         MemoryError: If it does not fit.
         TooLittleDataError: If the data cannot fill one batch.
     """
     made = sandbox.copies(values)
+    run = _prepare_fit(made, steps) if method == "fit" else _prepare_evaluation(made, method, steps)
+    failure = ""
+    try:
+        sandbox.run(made, method)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        failure = str(error) or type(error).__name__
+    seen, calls = run.first_batch, run.calls
+    if failure:
+        del made, run
+        release_memory()
+        raise MemoryError(failure)
+    if calls == 0:
+        raise TooLittleDataError("the training data give no batch of this size")
+    if expected is not None and seen is not None and seen < expected:
+        raise TooLittleDataError(f"the training data fill only {seen} of {expected} samples")
+
+
+def _prepare_fit(made: Copies, steps: int) -> "Stepper":
+    """Have a fit end after some optimizer steps and a validation batch."""
     trainer = made.trainer
     # A second micro-batch meets the gradients of the first; more of them take no more memory.
     trainer.accumulate_grad_batches = min(trainer.accumulate_grad_batches, 2)
@@ -136,22 +169,14 @@ def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps
     trainer.check_val_every_n_epoch, trainer.val_check_interval = 1, 1.0
     allow_start(trainer)
     run = Stepper(made, on_step=lambda losses: run.done < steps, max_calls=10 * steps)
-    failure = ""
-    try:
-        sandbox.fit(made)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        failure = str(error) or type(error).__name__
-    seen, calls = run.first_batch, run.calls
-    if failure:
-        del made, trainer, run
-        release_memory()
-        raise MemoryError(failure)
-    if calls == 0:
-        raise TooLittleDataError("the training data give no batch of this size")
-    if expected is not None and seen is not None and seen < expected:
-        raise TooLittleDataError(f"the training data fill only {seen} of {expected} samples")
+    return run
+
+
+def _prepare_evaluation(made: Copies, method: str, steps: int) -> "BatchCounter":
+    """Have an evaluation end after some batches."""
+    limit = "limit_val_batches" if method == "validate" else f"limit_{method}_batches"
+    setattr(made.trainer, limit, steps)
+    return BatchCounter(made, STEP_HOOKS[method])
 
 
 def sweep_learning_rate(
@@ -162,6 +187,7 @@ def sweep_learning_rate(
     on_point: Callable[[float, float], None] = lambda rate, loss: None,
     optimizer_index: int | None = None,
     monitor: str | None = None,
+    threshold: float | None = 4.0,
 ) -> LRCurve:
     """Run an LR range test: one optimizer step at each rate, on copies.
 
@@ -175,6 +201,7 @@ def sweep_learning_rate(
         on_point: Told of each rate and its loss.
         optimizer_index: The optimizer to sweep; all if not given.
         monitor: Name of a logged value to use as the loss.
+        threshold: When to stop, see :class:`~lit_autotune.curves.DivergenceMonitor`.
 
     Returns:
         The curve, shorter than the ladder if the loss diverged.
@@ -185,7 +212,7 @@ def sweep_learning_rate(
     """
     made = sandbox.copies(values)
     _without_extras(made)
-    divergence = DivergenceMonitor()
+    divergence = DivergenceMonitor(threshold)
     losses: list[float] = []
     diverged = False
 
@@ -206,7 +233,7 @@ def sweep_learning_rate(
         optimizer_index=optimizer_index,
         monitor=monitor,
     )
-    sandbox.fit(made)
+    sandbox.run(made)
     if not losses:
         raise TuningError(f"the range test made no optimizer step in {run.calls} batches; does training_step do one?")
     if monitor is None and not run.returned_loss:

@@ -56,12 +56,12 @@ def prepare(context: "TuningContext") -> Plan:
     setting = find(context)
     context.console.debug(f"batch size is kept in {setting}")
     init_val = min(config.batch_size_init_val, config.batch_size_max or config.batch_size_init_val)
-    first = look(context.sandbox, {setting: init_val})
+    first = look(context.sandbox, {setting: init_val}, config.batch_size_method)
     bounds = [bound for bound in (first.most, config.batch_size_max) if bound is not None]
     max_val = min(bounds, default=None)
     if max_val is not None and init_val > max_val:
         init_val = max_val
-        first = look(context.sandbox, {setting: init_val})
+        first = look(context.sandbox, {setting: init_val}, config.batch_size_method)
     other = 2 * init_val if max_val is None or 2 * init_val <= max_val else init_val // 2
     if other:
         first = _prove_effect(context, setting, (init_val, first), other)
@@ -75,15 +75,17 @@ def _prove_effect(context: "TuningContext", setting: Setting, known: tuple[int, 
     from lit_autotune.trials import look
 
     size, first = known
-    second = look(context.sandbox, {setting: other})
+    method = context.config.batch_size_method
+    second = look(context.sandbox, {setting: other}, method)
     if not _differ(first, second):
         # Batches may be made in setup(), which so far ran once for all copies.
         context.sandbox.repeat_setup()
-        first, second = look(context.sandbox, {setting: size}), look(context.sandbox, {setting: other})
+        first, second = (look(context.sandbox, {setting: value}, method) for value in (size, other))
     if not _differ(first, second):
+        batches, reader = ("training", "train_dataloader") if method == "fit" else (method, "the loader")
         raise ConfigError(
-            f"changing {setting} does not change the training batches (batch size stays {first.batch_size}); "
-            "let train_dataloader read it, or name the right place with batch_size_attribute"
+            f"changing {setting} does not change the {batches} batches (batch size stays {first.batch_size}); "
+            f"let {reader} read it, or name the right place with batch_size_attribute"
         )
     return first
 
@@ -114,7 +116,8 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
         def probe(size: int) -> None:
             advance(f"trying {size}")
             expected = plan.samples_per_unit and size * plan.samples_per_unit
-            try_batch_size(context.sandbox, {plan.setting: size}, expected, config.batch_size_steps_per_trial)
+            steps, method = config.batch_size_steps_per_trial, config.batch_size_method
+            try_batch_size(context.sandbox, {plan.setting: size}, expected, steps, method)
 
         def on_trial(trial: BatchSizeTrial) -> None:
             sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))

@@ -108,7 +108,7 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
     console.line(f"LR range: [{config.lr_min:.2e}, {config.lr_max:.2e}]")
     console.line(f"Training iterations: {config.lr_num_training}")
     console.line("Training while exponentially increasing LR...")
-    rates = lr_ladder(config.lr_min, config.lr_max, config.lr_num_training)
+    rates = lr_ladder(config.lr_min, config.lr_max, config.lr_num_training, config.lr_mode)
     with console.progress("range test", len(rates)) as advance:
 
         def on_point(rate: float, loss: float) -> None:
@@ -123,6 +123,7 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
             on_point,
             optimizer_index=config.lr_optimizer_index,
             monitor=config.lr_monitor,
+            threshold=config.lr_early_stop_threshold,
         )
     if curve.diverged:
         console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")

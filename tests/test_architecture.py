@@ -17,8 +17,19 @@ HEAVY = {"torch", "lightning", "pytorch_lightning", "matplotlib", "numpy"}
 FLOORS = [
     {"errors", "types", "config", "hookspecs", "_text", "_version", "search", "curves"},
     {"registry", "plugin_checks", "settings", "suggestions"},
-    {"sandbox", "copies", "process_state", "trials", "stepping", "memory", "attributes", "targets", "plotting"},
-    {"orchestrator", "report", "experiment", "console", "pinning"},
+    {
+        "sandbox",
+        "copies",
+        "process_state",
+        "trials",
+        "stepping",
+        "memory",
+        "attributes",
+        "targets",
+        "plotting",
+        "loaders",
+    },
+    {"orchestrator", "report", "experiment", "console", "pinning", "tuner"},
     {"cli"},
 ]
 BESIDE = {"builtin", "testing", "__init__"}

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lit_autotune.experiment import ExperimentConfig
     from lit_autotune.orchestrator import tune
     from lit_autotune.report import TuningReport
+    from lit_autotune.tuner import Tuner
 
 __all__ = [
     "AutotuneError",
@@ -56,6 +57,7 @@ __all__ = [
     "PluginError",
     "SearchSpace",
     "TargetError",
+    "Tuner",
     "TunerConfig",
     "TuningError",
     "TuningReport",
@@ -66,7 +68,7 @@ __all__ = [
     "tune",
 ]
 
-_LAZY = {"ExperimentConfig": "experiment", "TuningReport": "report", "tune": "orchestrator"}
+_LAZY = {"ExperimentConfig": "experiment", "TuningReport": "report", "Tuner": "tuner", "tune": "orchestrator"}
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,7 @@ class TuningContext:
         sandbox: Makes and fits throwaway copies; they have what earlier steps found.
         owners: The user's own objects by role. Only to be looked at.
         console: To tell the user what is going on.
+        save_plot: Whether plots are wanted.
         changes: What will be written to the user's objects when all steps are done.
     """
 
@@ -34,6 +35,7 @@ class TuningContext:
     sandbox: Sandbox
     owners: dict[str, Any]
     console: Console
+    save_plot: bool = True
     changes: dict[Setting, Any] = field(default_factory=dict)
 
     def apply(self, setting: Setting, value: Any) -> None:
@@ -49,6 +51,7 @@ def tune(
     config: TunerConfig | None = None,
     *,
     registry: Registry | None = None,
+    save_plot: bool = True,
 ) -> TuningReport:
     """Tune batch size, then learning rate, and write both to ``module`` and ``datamodule``.
 
@@ -60,6 +63,7 @@ def tune(
         datamodule: The LightningDataModule, or ``None`` if the module brings its own loaders.
         config: What to tune and how; by default both, with all other fields at their defaults.
         registry: The plugins to use; by default all that are installed.
+        save_plot: Whether to save the plot of the range test.
 
     Returns:
         The report.
@@ -82,7 +86,9 @@ def tune(
     if trainer.fast_dev_run and steps:
         console.warn("nothing tuned: the Trainer has fast_dev_run on")
         steps = []
-    results = _run_steps(steps, config, registry, Sandbox(trainer, module, datamodule, not config.is_debug), console)
+    sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
+    context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
+    results = _run_steps(steps, context)
     batch_size, learning_rate = results.pop("batch_size", None), results.pop("learning_rate", None)
     report = TuningReport(
         version=__version__,
@@ -99,12 +105,8 @@ def tune(
     return report
 
 
-def _run_steps(
-    steps: list[TuningStep], config: TunerConfig, registry: Registry, sandbox: Sandbox, console: Console
-) -> dict[str, Any]:
+def _run_steps(steps: list[TuningStep], context: TuningContext) -> dict[str, Any]:
     """Check all steps, prepare all, run all, then write what they found; results by the steps' names."""
-    objects = dict(sandbox.originals)
-    context = TuningContext(config, registry, sandbox, objects, console)
     try:
         for step in steps:
             if step.check:
@@ -112,8 +114,8 @@ def _run_steps(
         plans = {step.name: step.prepare(context) if step.prepare else None for step in steps}
         results = {step.name: step.run(context, plans[step.name]) for step in steps}
     finally:
-        sandbox.close()
-    _write_all(objects, context.changes)
+        context.sandbox.close()
+    _write_all(context.owners, context.changes)
     return results
 
 

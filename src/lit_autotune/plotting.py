@@ -30,7 +30,12 @@ def plot_lr_curve(curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: s
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.8), layout="constrained")
-    axes = figure.add_subplot()
+    draw_lr_curve(figure.add_subplot(), curve, suggestions, chosen)
+    return figure
+
+
+def draw_lr_curve(axes: "Axes", curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str) -> None:
+    """Draw on given axes what :func:`plot_lr_curve` draws on a figure of its own."""
     rates, losses = curve.finite()
     smoothed = smooth(losses) if losses else []
     axes.plot(rates, losses, ".", color=BLUE, alpha=0.35, markersize=5, label="training loss of each step")
@@ -53,7 +58,6 @@ def plot_lr_curve(curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: s
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.2)
     axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
-    return figure
 
 
 def save_lr_plot(path: Path, curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str) -> Path:

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_autotune.attributes import LEARNING_RATE_NAMES, Setting, find_setting
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.types import TuningStep
+from lit_autotune.types import LRCurve, LRSuggestion, TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.orchestrator import TuningContext
@@ -98,7 +99,6 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
         LRSuggestionError: If the chosen suggester has no answer.
     """
     from lit_autotune.curves import lr_ladder
-    from lit_autotune.plotting import DEFAULT_PATH, save_lr_plot
     from lit_autotune.report import LearningRateResult
     from lit_autotune.suggestions import pick, suggest_all
     from lit_autotune.trials import sweep_learning_rate
@@ -128,11 +128,7 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
     if curve.diverged:
         console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")
     suggestions = suggest_all(curve, context.registry.suggesters, config.options, console.warn)
-    plot_path = None
-    try:
-        plot_path = save_lr_plot(config.lr_plot_path or DEFAULT_PATH, curve, suggestions, config.lr_suggester)
-    except OSError as error:
-        console.warn(f"the plot could not be saved: {error}; set lr_plot_path to a folder that can be written")
+    plot_path = _save_plot(context, curve, suggestions) if context.save_plot else None
     chosen = pick(suggestions, config.lr_suggester)
     console.line(f"✓ Suggested learning rate: {chosen:.2e}", "bold green")
     applied = config.update_model_lr and plan.setting is not None
@@ -155,6 +151,17 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
         suggestions=suggestions,
         plot_path=plot_path,
     )
+
+
+def _save_plot(context: "TuningContext", curve: LRCurve, suggestions: tuple[LRSuggestion, ...]) -> Path | None:
+    from lit_autotune.plotting import DEFAULT_PATH, save_lr_plot
+
+    config = context.config
+    try:
+        return save_lr_plot(config.lr_plot_path or DEFAULT_PATH, curve, suggestions, config.lr_suggester)
+    except (OSError, ValueError) as error:  # not writable, or a file type that cannot be drawn
+        context.console.warn(f"the plot could not be saved: {error}; set lr_plot_path to a file that can be written")
+        return None
 
 
 def _check_survival(context: "TuningContext", plan: Plan, value: float) -> None:

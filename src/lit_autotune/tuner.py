@@ -1,0 +1,245 @@
+"""``Tuner``: the interface of ``lightning.pytorch.tuner.Tuner`` on our engine. Change one import line."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from lit_autotune.attributes import BATCH_SIZE_NAMES, find_setting, write
+from lit_autotune.config import TunerConfig
+from lit_autotune.errors import ConfigError
+from lit_autotune.loaders import datamodule_of
+from lit_autotune.orchestrator import tune
+from lit_autotune.registry import Registry
+from lit_autotune.sandbox import owners
+from lit_autotune.suggestions import pick, suggest_all
+from lit_autotune.types import LRCurve, LRSuggestion
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Method = Literal["fit", "validate", "test", "predict"]
+STAGES = {"validate": "val", "test": "test", "predict": "predict"}
+
+
+@dataclass(frozen=True)
+class LRFinder:
+    """The result of :meth:`Tuner.lr_find`.
+
+    Attributes:
+        curve: What the range test measured.
+        suggestions: Every suggester's answer.
+        suggester: Name of the rule in use.
+        value: Its suggestion.
+    """
+
+    curve: LRCurve
+    suggestions: tuple[LRSuggestion, ...]
+    suggester: str
+    value: float
+
+    @property
+    def results(self) -> dict[str, list[float]]:
+        """The points as ``{"lr": [...], "loss": [...]}``, with raw losses."""
+        return {"lr": list(self.curve.learning_rates), "loss": list(self.curve.losses)}
+
+    def suggestion(self, skip_begin: int = 10, skip_end: int = 1) -> float:
+        """The suggested learning rate.
+
+        Args:
+            skip_begin: Points to leave out at the beginning.
+            skip_end: Points to leave out at the end. Both defaults together stand for the whole curve, because
+                smoothing without lag has no spoilt ends to cut off.
+
+        Raises:
+            LRSuggestionError: If the rest of the curve gives no suggestion.
+        """
+        if (skip_begin, skip_end) == (10, 1):
+            return self.value
+        part = slice(skip_begin, len(self.curve.losses) - skip_end)
+        curve = LRCurve(learning_rates=self.curve.learning_rates[part], losses=self.curve.losses[part])
+        rule = Registry.load().suggester(self.suggester)
+        return pick(suggest_all(curve, [rule], {}, lambda text: None), self.suggester)
+
+    def plot(self, suggest: bool = False, show: bool = False, ax: "Axes | None" = None) -> Any:
+        """Plot the curve.
+
+        Args:
+            suggest: Mark the suggestion.
+            show: Show the figure in a window.
+            ax: Axes to draw on; by default those of a new figure.
+
+        Returns:
+            The figure.
+        """
+        from lit_autotune.plotting import draw_lr_curve
+
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
+        draw_lr_curve(ax, self.curve, self.suggestions if suggest else (), self.suggester)
+        if show:
+            import matplotlib.pyplot as plt
+
+            plt.show()
+        return ax.figure
+
+
+class Tuner:
+    """Drop-in for Lightning's ``Tuner``.
+
+    Args:
+        trainer: The Lightning Trainer. It is copied, never run.
+    """
+
+    def __init__(self, trainer: Any):
+        self._trainer = trainer
+
+    def scale_batch_size(
+        self,
+        model: Any,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        dataloaders: Any = None,
+        datamodule: Any = None,
+        method: Method = "fit",
+        mode: str = "power",
+        steps_per_trial: int = 3,
+        init_val: int = 2,
+        max_trials: int = 25,
+        batch_arg_name: str = "batch_size",
+        margin: float = 0.05,
+        max_val: int = 8192,
+    ) -> int | None:
+        """Find the largest batch size that fits in memory, and set it.
+
+        Args:
+            model: The LightningModule.
+            train_dataloaders: Loaders for training, or a datamodule. Loaders are rebuilt with other batch sizes; the
+                result is returned, and also written to the model if it has the attribute.
+            val_dataloaders: Loaders for the validation that is part of training.
+            dataloaders: Loaders for the other methods, or a datamodule.
+            datamodule: The LightningDataModule.
+            method: What has to fit in memory.
+            mode: Search strategy: ``"power"``, ``"binsearch"``, or a plugin's.
+            steps_per_trial: Optimizer steps of a trial, or batches of an evaluation; at least 3.
+            init_val: Size of the first trial.
+            max_trials: At most this many trials, failed ones counted.
+            batch_arg_name: Name or dotted place of the batch size. The default also finds nested places.
+            margin: Headroom below a limit that was met.
+            max_val: Never try a larger size.
+
+        Returns:
+            The batch size; with ``fast_dev_run`` the present one, and nothing is tried.
+
+        Raises:
+            ConfigError: If an argument or the objects cannot be used.
+            BatchSizeError: If no size fits.
+        """
+        given = datamodule or self._datamodule(train_dataloaders, val_dataloaders, dataloaders, method)
+        named = None if batch_arg_name == "batch_size" else batch_arg_name
+        is_ours = type(given).__name__ == "GivenLoaders"
+        attribute = "datamodule.batch_size" if is_ours else named
+        if self._trainer.fast_dev_run:
+            found = find_setting(
+                dict(reversed(owners(model, given).items())), BATCH_SIZE_NAMES, attribute, "batch_arg_name"
+            )
+            return None if found.value is None else int(found.value)
+        config = self._config(
+            use_batch_size_tuning=True,
+            batch_size_mode=mode.lower(),
+            batch_size_method=method,
+            batch_size_steps_per_trial=max(steps_per_trial, 3),
+            batch_size_init_val=init_val,
+            batch_size_max_trials=max_trials,
+            batch_size_attribute=attribute,
+            batch_size_margin=margin,
+            batch_size_max=max_val,
+        )
+        size, _ = config.run_tuning(self._trainer, model, given)
+        if is_ours and size is not None:
+            _write_if_present(model, named or "batch_size", size)
+        return size
+
+    def lr_find(
+        self,
+        model: Any,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        dataloaders: Any = None,
+        datamodule: Any = None,
+        method: Method = "fit",
+        min_lr: float = 1e-8,
+        max_lr: float = 1,
+        num_training: int = 100,
+        mode: str = "exponential",
+        early_stop_threshold: float | None = 4.0,
+        update_attr: bool = True,
+        attr_name: str = "",
+    ) -> LRFinder | None:
+        """Run an LR range test and set the suggested learning rate.
+
+        Args:
+            model: The LightningModule.
+            train_dataloaders: Loaders for training, or a datamodule.
+            val_dataloaders: Accepted for compatibility; the range test does not validate.
+            dataloaders: Accepted for compatibility.
+            datamodule: The LightningDataModule.
+            method: Only ``"fit"`` has a learning rate.
+            min_lr: First learning rate.
+            max_lr: Last learning rate.
+            num_training: Optimizer steps.
+            mode: ``"exponential"`` or ``"linear"``.
+            early_stop_threshold: When to stop a diverging test; ``None``: never.
+            update_attr: Whether to write the suggestion to the model.
+            attr_name: Name or dotted place of the learning rate; found by itself if empty.
+
+        Returns:
+            Curve and suggestion; ``None`` with ``fast_dev_run``, where nothing is tried.
+
+        Raises:
+            ConfigError: If an argument or the objects cannot be used.
+            LRSuggestionError: If there is no suggestion; says why.
+        """
+        if method != "fit":
+            raise ConfigError(f"lr_find: method={method!r}: only 'fit' has a learning rate")
+        given = datamodule or self._datamodule(train_dataloaders, None, None, "fit")
+        config = self._config(
+            use_learning_rate_tuning=True,
+            lr_min=min_lr,
+            lr_max=max_lr,
+            lr_num_training=num_training,
+            lr_mode=mode,
+            lr_early_stop_threshold=early_stop_threshold,
+            update_model_lr=update_attr,
+            lr_attribute=attr_name or None,
+        )
+        result = tune(self._trainer, model, given, config, save_plot=False).learning_rate
+        if result is None:
+            return None
+        return LRFinder(result.curve, result.suggestions, result.suggester, result.chosen)
+
+    def _config(self, **fields: Any) -> TunerConfig:
+        try:
+            return TunerConfig(verbose=self._trainer.progress_bar_callback is not None, **fields)
+        except ValueError as error:
+            raise ConfigError(f"Tuner: {' '.join(str(error).split())}") from error
+
+    def _datamodule(self, train: Any, val: Any, other: Any, method: str) -> Any:
+        """A datamodule of the loaders passed, or the datamodule passed in their place."""
+        for passed in (train, other):
+            if hasattr(passed, "prepare_data_per_node"):
+                return passed
+        if method == "fit" and train is not None:
+            return datamodule_of(self._trainer, train=train, val=val)
+        if method != "fit" and other is not None:
+            return datamodule_of(self._trainer, **{STAGES[method]: other})
+        return None
+
+
+def _write_if_present(model: Any, name: str, value: int) -> None:
+    try:
+        setting = find_setting({"module": model}, (name,), None, "batch_arg_name")
+    except ConfigError:
+        return
+    for place in setting.places:
+        write({"module": model}, place, value)

@@ -230,7 +230,14 @@ def test_no_answer_is_code_3(project):
 def test_interrupted_is_code_130(project):
     """Ctrl-C during a trial ends with code 130 and one line."""
     change_net(project, SLEEPING)
-    process = subprocess.Popen([AUTOTUNE, "tune"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [AUTOTUNE, "tune"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs ignore Ctrl-C, and so would their children, this test included.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while "STARTED" not in process.stdout.readline():
         assert process.poll() is None
     time.sleep(0.2)

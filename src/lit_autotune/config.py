@@ -31,7 +31,7 @@ class TunerConfig(BaseModel):
     )
     batch_size_init_val: int = Field(2, ge=1, description="Batch size of the first trial, in samples.")
     batch_size_max_trials: int = Field(25, ge=1, description="At most this many trials, failed ones counted.")
-    batch_size_max: int | None = Field(None, ge=1, description="Never try a batch size above this one.")
+    batch_size_max: int | None = Field(None, examples=[512], ge=1, description="Never try a batch size above this one.")
     batch_size_steps_per_trial: int = Field(
         3, ge=3, description="Optimizer steps of one trial. The first one allocates the optimizer's state."
     )
@@ -39,7 +39,9 @@ class TunerConfig(BaseModel):
         0.05, ge=0, lt=1, description="Headroom kept below a limit that was met, as a fraction of the batch size."
     )
     batch_size_attribute: str | None = Field(
-        None, description="Where the batch size is kept, e.g. `datamodule.train_bs`. Found by itself if not given."
+        None,
+        examples=["datamodule.train_bs"],
+        description="Where the batch size is kept, e.g. `datamodule.train_bs`. Found by itself if not given.",
     )
     use_learning_rate_tuning: bool = Field(False, description="Enable the LR range test.")
     lr_min: Rate = Field(1e-8, description="Learning rate of the first step of the range test.")
@@ -55,16 +57,25 @@ class TunerConfig(BaseModel):
         "steepest", description="Suggestion to apply: `steepest`, `minimum`, `valley`, or one that a plugin brings."
     )
     lr_attribute: str | None = Field(
-        None, description="Where the learning rate is kept, e.g. `module.params.optimizer.learning_rate`."
+        None,
+        examples=["module.params.optimizer.learning_rate"],
+        description="Where the learning rate is kept, e.g. `module.params.optimizer.learning_rate`.",
     )
     lr_optimizer_index: int | None = Field(
-        None, ge=0, description="With several optimizers: which one to sweep. All of them together if not given."
+        None,
+        examples=[0],
+        ge=0,
+        description="With several optimizers: which one to sweep. All of them together if not given.",
     )
     lr_monitor: str | None = Field(
-        None, description="Name of a logged value to use as the loss, for a `training_step` that returns none."
+        None,
+        examples=["train_loss"],
+        description="Name of a logged value to use as the loss, for a `training_step` that returns none.",
     )
     lr_plot_path: Path | None = Field(
-        None, description="Where to save the plot of loss against learning rate (default `.logs/lr_finder_plot.png`)."
+        None,
+        examples=[".logs/lr_finder_plot.png"],
+        description="Where to save the plot of loss against learning rate (default `.logs/lr_finder_plot.png`).",
     )
     update_model_lr: bool = Field(True, description="Write the suggestion to the module; if false, only report it.")
     verbose: bool = Field(True, description="Say what is being done.")

@@ -11,7 +11,7 @@ from lit_autotune.settings import DEFAULT_FILE
 
 HEAD = """\
 # Configuration of lit-autotune. Tune only: `autotune tune`. Tune, then train: `autotune fit`.
-# Commented lines show defaults.
+# Commented lines show defaults, or an example where there is none.
 
 [tuner_config]
 """
@@ -56,7 +56,8 @@ def config_template() -> str:
         if name == "options":
             continue
         switched_on = name.startswith("use_")
-        value = "true" if switched_on else '""' if field.default is None else json.dumps(field.default)
+        default = (field.examples or [None])[0] if field.default is None else field.default
+        value = "true" if switched_on else json.dumps(default)
         setting = f"{name} = {value}"
         lines.append(f"{setting if switched_on else '# ' + setting:<40}# {(field.description or '').replace('`', '')}")
     return HEAD + "\n".join(lines) + "\n" + TAIL

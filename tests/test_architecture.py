@@ -19,6 +19,7 @@ FLOORS = [
     {"registry", "plugin_checks", "settings", "suggestions"},
     {
         "sandbox",
+        "packages",
         "copies",
         "process_state",
         "trials",

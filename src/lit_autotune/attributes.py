@@ -72,11 +72,16 @@ def find_setting(owners: Owners, names: tuple[str, ...], explicit: str | None, f
     return Setting(tuple(chosen), next(iter(chosen.values())))
 
 
+def find_batch_size(owners: Owners, explicit: str | None, field: str = "batch_size_attribute") -> Setting:
+    """Find the places of the batch size, first those of the datamodule; see :func:`find_setting`."""
+    return find_setting(dict(reversed(list(owners.items()))), BATCH_SIZE_NAMES, explicit, field)
+
+
 def _named_setting(owners: Owners, explicit: str, candidates: dict[Place, Any], field: str) -> Setting:
     path = tuple(re.findall(r"[^.\[\]'\"]+", explicit))
-    owner_names = [path[0]] if path and path[0] in owners and len(path) > 1 else list(owners)
-    if path and path[0] in owners and len(path) > 1:
-        path = path[1:]
+    owner_names = list(owners)
+    if len(path) > 1 and path[0] in owners:
+        owner_names, path = [path[0]], path[1:]
     found: dict[Place, Any] = {}
     for owner in owner_names:
         # save_hyperparameters() keeps a second copy under hparams, which loggers show

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lit_autotune._text import did_you_mean
+from lit_autotune.types import Method
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -26,7 +27,7 @@ class TunerConfig(BaseModel):
     batch_size_mode: str = Field(
         "power", description="Search strategy: `power` (doubles), `binsearch` (exact), or one that a plugin brings."
     )
-    batch_size_method: Literal["fit", "validate", "test", "predict"] = Field(
+    batch_size_method: Method = Field(
         "fit", description="What a trial runs: training with validation, or one of the evaluations alone."
     )
     batch_size_init_val: int = Field(2, ge=1, description="Batch size of the first trial, in samples.")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from lit_autotune._text import did_you_mean
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
+from lit_autotune.packages import PACKAGES, lightning_package
 from lit_autotune.report import TuningReport
 from lit_autotune.settings import read_document, validate_tuner_config
 from lit_autotune.targets import CLASS_PATH, instantiate
@@ -92,8 +93,7 @@ class ExperimentConfig(BaseModel):
 
     def setup_trainer(self, module: Any) -> Any:
         """Make the Trainer, of the package that the module's class comes from."""
-        names = {cls.__module__.partition(".")[0] for cls in type(module).__mro__ if cls.__name__ == "LightningModule"}
-        package = "pytorch_lightning" if "pytorch_lightning" in names else "lightning.pytorch"
+        package = lightning_package(module, "LightningModule") or PACKAGES[0]
         table = {CLASS_PATH: f"{package}:Trainer", **self.trainer_config}
         return instantiate(table, self._folder, "trainer_config")
 

@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 from lit_autotune.errors import ConfigError
-from lit_autotune.sandbox import trainer_package
+from lit_autotune.packages import trainer_package
 
 COPIED = (
     "num_workers",
@@ -19,6 +19,10 @@ COPIED = (
     "pin_memory_device",
 )
 """What a rebuilt DataLoader keeps, besides data set and sampler."""
+
+
+class GivenLoaders:
+    """Marks a datamodule made of loaders that were passed by hand."""
 
 
 def datamodule_of(trainer: Any, **loaders: Any) -> Any:
@@ -37,7 +41,7 @@ def datamodule_of(trainer: Any, **loaders: Any) -> Any:
         f"{stage}_dataloader": lambda self, loader=loader: rebuild(loader, self.batch_size)
         for stage, loader in given.items()
     }
-    made = type("GivenLoaders", (base,), methods)()
+    made = type("GivenLoadersDataModule", (GivenLoaders, base), methods)()
     made.batch_size = next((size for loader in given.values() if (size := _batch_size(loader))), None)
     return made
 

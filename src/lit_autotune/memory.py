@@ -52,8 +52,10 @@ def release_memory() -> None:
     import torch
 
     gc.collect()
-    for accelerator in (torch.cuda, torch.xpu, torch.mps):
-        if accelerator is torch.mps and not torch.backends.mps.is_available():
-            continue
-        if accelerator is torch.mps or accelerator.is_available():
+    for accelerator, is_available in (
+        (torch.cuda, torch.cuda.is_available),
+        (torch.xpu, torch.xpu.is_available),
+        (torch.mps, torch.backends.mps.is_available),
+    ):
+        if is_available():
             accelerator.empty_cache()

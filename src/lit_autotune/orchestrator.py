@@ -10,9 +10,10 @@ from lit_autotune.attributes import Setting, read, write
 from lit_autotune.config import TunerConfig
 from lit_autotune.console import Console
 from lit_autotune.errors import ConfigError
+from lit_autotune.packages import lightning_package, trainer_package
 from lit_autotune.registry import Registry
 from lit_autotune.report import BatchSizeResult, LearningRateResult, TuningReport
-from lit_autotune.sandbox import Sandbox, trainer_package
+from lit_autotune.sandbox import Sandbox
 from lit_autotune.types import TuningStep
 
 
@@ -137,12 +138,12 @@ def _check_objects(trainer: Any, module: Any, datamodule: Any) -> None:
     for value, base in ((module, "LightningModule"), (datamodule, "LightningDataModule")):
         if value is None and base == "LightningDataModule":
             continue
-        homes = [cls.__module__ for cls in type(value).__mro__ if cls.__name__ == base]
-        if not homes:
+        home = lightning_package(value, base)
+        if home is None:
             raise ConfigError(f"expected an instance of {base}, got {value!r:.80}")
-        if not homes[0].startswith(package + "."):
+        if home != package:
             raise ConfigError(
-                f"{type(value).__name__} is a {base} of {homes[0].partition('.core')[0]}, the Trainer is of {package}; "
+                f"{type(value).__name__} is a {base} of {home}, the Trainer is of {package}; "
                 "import both from the same package"
             )
 

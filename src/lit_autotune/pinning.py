@@ -12,7 +12,7 @@ def open_document(path: Path, config_path: Path | None) -> Any:
     """The document to pin values in: the file itself, else a copy of the config in use, else an empty one.
 
     Raises:
-        ConfigError: If the file is no TOML or cannot be written.
+        ConfigError: If the file is no TOML or cannot be read.
     """
     import tomlkit
     from tomlkit.exceptions import ParseError
@@ -20,11 +20,9 @@ def open_document(path: Path, config_path: Path | None) -> Any:
     source = path if path.is_file() else config_path
     try:
         text = source.read_text(encoding="utf-8") if source else ""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
         return tomlkit.parse(text)
     except OSError as error:
-        raise ConfigError(f"--write {path}: cannot be written: {error.strerror}") from error
+        raise ConfigError(f"--write {path}: cannot be read: {error.strerror}") from error
     except ParseError as error:
         raise ConfigError(f"--write {path}: not valid TOML: {error}") from error
 

@@ -13,6 +13,7 @@ from typing import Any
 from lit_autotune.attributes import Setting, write
 from lit_autotune.copies import detach_results, share_data
 from lit_autotune.errors import ConfigError
+from lit_autotune.packages import trainer_package
 from lit_autotune.process_state import unchanged_process
 
 KEPT_CALLBACKS = {"WeightAveraging", "StochasticWeightAveraging", "GradientAccumulationScheduler", "BaseFinetuning"}
@@ -175,14 +176,6 @@ class Sandbox:
             for name, value in vars(owner).items():
                 if isinstance(value, Dataset | DataLoader):
                     share_data(value, f"{role}.{name}", memo, skip | {id(owner)})
-
-
-def trainer_package(trainer: Any) -> str:
-    """``"lightning.pytorch"`` or ``"pytorch_lightning"``, whichever the Trainer comes from."""
-    for cls in type(trainer).__mro__:
-        if cls.__name__ == "Trainer" and cls.__module__.endswith(".trainer.trainer"):
-            return cls.__module__.removesuffix(".trainer.trainer")
-    raise ConfigError(f"trainer must be a Lightning Trainer, not {type(trainer).__name__}")
 
 
 def _overrides(owner: Any, hook: str) -> bool:

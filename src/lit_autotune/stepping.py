@@ -7,28 +7,30 @@ limits, and hooks on the PyTorch optimizers set the rate and count the steps.
 import importlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from lit_autotune._text import did_you_mean
 from lit_autotune.errors import ConfigError
-from lit_autotune.sandbox import Copies, trainer_package
+from lit_autotune.packages import trainer_package
+from lit_autotune.sandbox import Copies
 
 MAX_EMPTY_EPOCHS = 3
 """A fit that begins this many epochs without a training step would go on for ever."""
 
 
-@dataclass
 class BatchCounter:
-    """Counts the batches that a hook of the copied module gets, and looks at the first."""
+    """Counts the batches that a hook of the copied module gets, and looks at the first.
 
-    made: Copies
-    hook: str
-    first_batch: int | None = None
-    calls: int = 0
+    Attributes:
+        calls: Batches so far.
+        first_batch: Samples in the first; ``None`` if it holds no tensor.
+    """
 
-    def __post_init__(self) -> None:
-        self.made.wrap(self.hook, self._step)
+    def __init__(self, made: Copies, hook: str):
+        self.made = made
+        self.calls = 0
+        self.first_batch: int | None = None
+        made.wrap(hook, self._step)
 
     def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.calls == 0:
@@ -37,33 +39,42 @@ class BatchCounter:
         return original(*args, **kwargs)
 
 
-@dataclass
-class Stepper:
+class Stepper(BatchCounter):
     """Follows a fit on copies step by step, and ends it.
 
-    ``on_step`` is told the losses of each optimizer step and says whether to go on; ``rate_of`` gives a parameter
-    group's rate before each step. With ``optimizer_index`` only the steps of that optimizer count.
+    Args:
+        made: The copies to be fitted.
+        on_step: Told the losses of each optimizer step; says whether to go on.
+        max_calls: At most this many batches, should the optimizer never step.
+        rate_of: Gives a parameter group's rate before each step.
+        optimizer_index: Only the steps of this optimizer count.
+        monitor: Name of a logged value to use as the loss.
+
+    Attributes:
+        done: Optimizer steps so far.
+        returned_loss: Whether ``training_step`` ever returned a loss.
     """
 
-    made: Copies
-    on_step: Callable[[list[float]], bool]
-    max_calls: int
-    rate_of: Callable[[int, int], float] | None = None
-    optimizer_index: int | None = None
-    monitor: str | None = None
-    first_batch: int | None = None
-    done: int = 0
-    calls: int = 0
-    empty_epochs: int = 0
-    returned_loss: bool = False
-    _losses: list[float] = field(default_factory=list)
-    _in_step: bool = False
-    _losses_in_step: int = 0
-
-    def __post_init__(self) -> None:
-        self.made.wrap("training_step", self._training_step)
-        self.made.wrap("on_train_start", self._on_train_start)
-        self.made.wrap("on_train_epoch_start", self._on_epoch_start)
+    def __init__(
+        self,
+        made: Copies,
+        on_step: Callable[[list[float]], bool],
+        max_calls: int,
+        rate_of: Callable[[int, int], float] | None = None,
+        optimizer_index: int | None = None,
+        monitor: str | None = None,
+    ):
+        super().__init__(made, "training_step")
+        made.wrap("on_train_start", self._on_train_start)
+        made.wrap("on_train_epoch_start", self._on_epoch_start)
+        self._on_step, self._max_calls, self._rate_of = on_step, max_calls, rate_of
+        self._optimizer_index, self._monitor = optimizer_index, monitor
+        self.done = 0
+        self.returned_loss = False
+        self._empty_epochs = 0
+        self._losses: list[float] = []
+        self._in_step = False
+        self._losses_in_step = 0
 
     def _stop(self) -> None:
         self.made.trainer.should_stop = True
@@ -77,26 +88,23 @@ class Stepper:
             config.scheduler.step = lambda *args, **kwargs: None
             config.reduce_on_plateau = False
         optimizers = self.made.trainer.optimizers
-        chosen = optimizers if self.optimizer_index is None else [optimizers[self.optimizer_index]]
+        chosen = optimizers if self._optimizer_index is None else [optimizers[self._optimizer_index]]
         for optimizer in chosen:
             optimizer.register_step_pre_hook(self._before_step)
         chosen[0].register_step_post_hook(self._after_step)
         original()
 
     def _on_epoch_start(self, original: Callable[[], Any]) -> None:
-        self.empty_epochs += 1
-        if self.empty_epochs > MAX_EMPTY_EPOCHS:
+        self._empty_epochs += 1
+        if self._empty_epochs > MAX_EMPTY_EPOCHS:
             self._stop()
         original()
 
-    def _training_step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if self.calls == 0:
-            self.first_batch = count_samples(self.made, next(iter(args or kwargs.values())))
-        self.empty_epochs = 0
-        self.calls += 1
-        if self.calls >= self.max_calls:
+    def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        output = super()._step(original, *args, **kwargs)
+        self._empty_epochs = 0
+        if self.calls >= self._max_calls:
             self._stop()
-        output = original(*args, **kwargs)
         # A closure that is evaluated several times in one step (LBFGS) counts once.
         self._losses_in_step += self._in_step
         if self._losses_in_step <= 1:
@@ -105,15 +113,15 @@ class Stepper:
 
     def _loss(self, output: Any) -> float:
         """The loss of a step: the monitored value, or what ``training_step`` returned; NaN if there is none."""
-        if self.monitor is not None:
+        if self._monitor is not None:
             logged = self.made.trainer.callback_metrics
-            if self.monitor not in logged:
+            if self._monitor not in logged:
                 known = ", ".join(sorted(logged)) or "nothing"
                 raise ConfigError(
-                    f"lr_monitor = {self.monitor!r}: training_step does not log it; "
-                    f"logged are {known}{did_you_mean(self.monitor, logged)}"
+                    f"lr_monitor = {self._monitor!r}: training_step does not log it; "
+                    f"logged are {known}{did_you_mean(self._monitor, logged)}"
                 )
-            return float(logged[self.monitor])
+            return float(logged[self._monitor])
         loss = output.get("loss") if isinstance(output, Mapping) else output
         if loss is None:
             return math.nan
@@ -122,16 +130,16 @@ class Stepper:
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         index = self.made.trainer.optimizers.index(optimizer)
-        if self.rate_of is not None:
+        if self._rate_of is not None:
             first = sum(len(other.param_groups) for other in self.made.trainer.optimizers[:index])
             for offset, group in enumerate(optimizer.param_groups):
-                group["lr"] = self.rate_of(self.done, first + offset)
+                group["lr"] = self._rate_of(self.done, first + offset)
         self._in_step, self._losses_in_step = True, 0
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         self.done += 1
         self._in_step, self._losses_in_step = False, 0
-        if not self.on_step(self._losses):
+        if not self._on_step(self._losses):
             self._stop()
         self._losses = []
 
@@ -146,10 +154,10 @@ def count_samples(made: Copies, batch: Any) -> int | None:
 
 
 def allow_start(trainer: Any) -> None:
-    """Lift the limits that would keep a copied Trainer from making its first step."""
+    """Lift the limits that would keep a copied Trainer from beginning to train at once."""
+    trainer.num_sanity_val_steps = 0
     loop = trainer.fit_loop
     if loop.max_epochs == 0:
         loop.max_epochs = 1
     if loop.epoch_loop.max_steps == 0:
         loop.epoch_loop.max_steps = -1
-    loop.min_epochs = loop.epoch_loop.min_steps = None

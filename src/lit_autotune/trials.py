@@ -119,10 +119,8 @@ def _most_samples(trainer: Any, method: str) -> int | None:
 
 def _without_extras(made: Copies) -> None:
     """No validation, no sanity check, and no limit that would keep a fit from starting."""
-    trainer = made.trainer
-    trainer.num_sanity_val_steps = 0
-    trainer.limit_val_batches = 0
-    allow_start(trainer)
+    made.trainer.limit_val_batches = 0
+    allow_start(made.trainer)
 
 
 def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps: int, method: str) -> None:
@@ -159,12 +157,11 @@ def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps
         raise TooLittleDataError(f"the training data fill only {seen} of {expected} samples")
 
 
-def _prepare_fit(made: Copies, steps: int) -> "Stepper":
+def _prepare_fit(made: Copies, steps: int) -> Stepper:
     """Have a fit end after some optimizer steps and a validation batch."""
     trainer = made.trainer
     # A second micro-batch meets the gradients of the first; more of them take no more memory.
     trainer.accumulate_grad_batches = min(trainer.accumulate_grad_batches, 2)
-    trainer.num_sanity_val_steps = 0
     trainer.limit_val_batches = 1 if trainer.limit_val_batches else 0
     trainer.check_val_every_n_epoch, trainer.val_check_interval = 1, 1.0
     allow_start(trainer)
@@ -172,7 +169,7 @@ def _prepare_fit(made: Copies, steps: int) -> "Stepper":
     return run
 
 
-def _prepare_evaluation(made: Copies, method: str, steps: int) -> "BatchCounter":
+def _prepare_evaluation(made: Copies, method: str, steps: int) -> BatchCounter:
     """Have an evaluation end after some batches."""
     limit = "limit_val_batches" if method == "validate" else f"limit_{method}_batches"
     setattr(made.trainer, limit, steps)

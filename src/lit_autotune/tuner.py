@@ -1,22 +1,21 @@
 """``Tuner``: the interface of ``lightning.pytorch.tuner.Tuner`` on our engine. Change one import line."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from lit_autotune.attributes import BATCH_SIZE_NAMES, find_setting, write
+from lit_autotune.attributes import find_batch_size, find_setting, write
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
-from lit_autotune.loaders import datamodule_of
+from lit_autotune.loaders import GivenLoaders, datamodule_of
 from lit_autotune.orchestrator import tune
 from lit_autotune.registry import Registry
 from lit_autotune.sandbox import owners
 from lit_autotune.suggestions import pick, suggest_all
-from lit_autotune.types import LRCurve, LRSuggestion
+from lit_autotune.types import LRCurve, LRSuggestion, Method
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Method = Literal["fit", "validate", "test", "predict"]
 STAGES = {"validate": "val", "test": "test", "predict": "predict"}
 
 
@@ -72,14 +71,12 @@ class LRFinder:
         """
         from lit_autotune.plotting import draw_lr_curve
 
-        if ax is None:
+        if ax is None or show:
             import matplotlib.pyplot as plt
-
+        if ax is None:
             _, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
         draw_lr_curve(ax, self.curve, self.suggestions if suggest else (), self.suggester)
         if show:
-            import matplotlib.pyplot as plt
-
             plt.show()
         return ax.figure
 
@@ -137,12 +134,10 @@ class Tuner:
         """
         given = datamodule or self._datamodule(train_dataloaders, val_dataloaders, dataloaders, method)
         named = None if batch_arg_name == "batch_size" else batch_arg_name
-        is_ours = type(given).__name__ == "GivenLoaders"
+        is_ours = isinstance(given, GivenLoaders)
         attribute = "datamodule.batch_size" if is_ours else named
         if self._trainer.fast_dev_run:
-            found = find_setting(
-                dict(reversed(owners(model, given).items())), BATCH_SIZE_NAMES, attribute, "batch_arg_name"
-            )
+            found = find_batch_size(owners(model, given), attribute, "batch_arg_name")
             return None if found.value is None else int(found.value)
         config = self._config(
             use_batch_size_tuning=True,

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 MaybeNaN = Annotated[float, AfterValidator(lambda x: math.nan if math.isnan(x) else x)]
 
 
+Method = Literal["fit", "validate", "test", "predict"]
+"""The Trainer's methods that a batch size can be found for."""
+
+
 class Record(BaseModel):
     """A frozen record that survives a JSON round trip, NaN and infinity included."""
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lit_autotune.attributes import BATCH_SIZE_NAMES, Setting, find_setting
+from lit_autotune.attributes import Setting, find_batch_size
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.registry import bind_options
-from lit_autotune.types import BatchSizeTrial, SearchSpace, TuningStep
+from lit_autotune.types import BatchSizeTrial, TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.orchestrator import TuningContext
@@ -40,8 +40,7 @@ def find(context: "TuningContext") -> Setting:
     Raises:
         ConfigError: If that is unknown, or places disagree.
     """
-    owners = dict(reversed(context.owners.items()))  # the datamodule first
-    return find_setting(owners, BATCH_SIZE_NAMES, context.config.batch_size_attribute, "batch_size_attribute")
+    return find_batch_size(context.owners, context.config.batch_size_attribute)
 
 
 def prepare(context: "TuningContext") -> Plan:
@@ -122,7 +121,8 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
         def on_trial(trial: BatchSizeTrial) -> None:
             sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))
             console.line(f"  {sign} batch size {trial.batch_size}: {outcome} ({trial.seconds:.2f} s)")
-            console.debug(f"    {trial.message}") if trial.message else None
+            if trial.message:
+                console.debug(f"    {trial.message}")
             context.registry.notify("lit_autotune_trial_finished", console.warn, trial=trial)
 
         chosen, trials = search_batch_size(
@@ -135,7 +135,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
             on_trial=on_trial,
         )
     console.line(f"✓ Optimal batch size found: {chosen}", "bold green")
-    limit = _limit(plan, config.batch_size_max, trials)
+    limit = _limit(plan, trials)
     console.line(f"  Limited by: {limit}")
     context.apply(plan.setting, chosen)
     return BatchSizeResult(
@@ -148,16 +148,16 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     )
 
 
-def _limit(plan: Plan, batch_size_max: int | None, trials: list[BatchSizeTrial]) -> str:
+def _limit(plan: Plan, trials: list[BatchSizeTrial]) -> str:
     """Why there is no larger size."""
     outcomes = {trial.outcome for trial in trials}
     if "out_of_memory" in outcomes:
         return "memory"
     largest = max(trial.batch_size for trial in trials)
-    beyond = SearchSpace(plan.init_val, plan.max_val)
-    if "too_little_data" in outcomes or (2 * largest not in beyond and plan.max_val == plan.data_hold):
+    at_bound = plan.max_val is not None and 2 * largest > plan.max_val
+    if "too_little_data" in outcomes or (at_bound and plan.max_val == plan.data_hold):
         return "data"
-    return "batch_size_max" if batch_size_max and 2 * largest not in beyond else "batch_size_max_trials"
+    return "batch_size_max" if at_bound else "batch_size_max_trials"
 
 
 @hookimpl

@@ -16,7 +16,6 @@ def add_parser(commands: "common.Commands") -> None:
         "  autotune fit train.py:Net train.py:Data --batch-size-mode binsearch",
     )
     add_run_options(parser)
-    parser.usage = "autotune fit [MODULE [DATAMODULE]] [--config FILE] [option ...]"
     parser.set_defaults(run=run)
 
 

@@ -25,12 +25,12 @@ def add_parser(commands: "common.Commands") -> None:
         "  autotune tune --config my.toml --write my.toml",
     )
     add_run_options(parser)
-    parser.usage = "autotune tune [MODULE [DATAMODULE]] [--config FILE] [option ...]"
     parser.set_defaults(run=run)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Targets, output files and settings, for the commands that tune."""
+    parser.usage = f"{parser.prog} [MODULE [DATAMODULE]] [--config FILE] [option ...]"
     parser.add_argument(
         "module",
         nargs="?",
@@ -77,9 +77,10 @@ def tune_experiment(
     if not experiment.module_config:
         raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
     # Files are opened before the tuning: to find out afterwards that one cannot be written would be expensive.
-    if arguments.report:
-        _make_folder(arguments.report)
     document = open_document(arguments.write, settings.path) if arguments.write else None
+    for flag, path in (("--report", arguments.report), ("--write", arguments.write)):
+        if path:
+            _make_writable(flag, path)
     trainer, module, datamodule = experiment.setup_target()
     experiment.tune(trainer, module, datamodule, registry=registry)
     if experiment.report is not None:
@@ -107,9 +108,9 @@ def _write_outputs(arguments: argparse.Namespace, report: "TuningReport", docume
         print(f"values pinned in {arguments.write}, tuning switched off there")
 
 
-def _make_folder(path: Path) -> None:
+def _make_writable(flag: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()
     except OSError as error:
-        raise ConfigError(f"--report {path}: cannot be written: {error}") from error
+        raise ConfigError(f"{flag} {path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,26 @@
+"""Which of Lightning's two packages an object comes from, without importing either."""
+
+from typing import Any
+
+from lit_autotune.errors import ConfigError
+
+PACKAGES = ("lightning.pytorch", "pytorch_lightning")
+"""The two names that Lightning is installed under; their classes do not mix."""
+
+
+def lightning_package(value: Any, base: str) -> str | None:
+    """The one of :data:`PACKAGES` whose ``Trainer``, ``LightningModule`` ... an object is; ``None`` if of neither."""
+    homes = [cls.__module__ for cls in type(value).__mro__ if cls.__name__ == base]
+    return next((package for package in PACKAGES for home in homes if home.startswith(package + ".")), None)
+
+
+def trainer_package(trainer: Any) -> str:
+    """The package that the Trainer comes from.
+
+    Raises:
+        ConfigError: If it is no Lightning Trainer.
+    """
+    package = lightning_package(trainer, "Trainer")
+    if package is None:
+        raise ConfigError(f"trainer must be a Lightning Trainer, not {type(trainer).__name__}")
+    return package

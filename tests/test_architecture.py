@@ -29,6 +29,8 @@ FLOORS = [
         "targets",
         "plotting",
         "loaders",
+        "distributed",
+        "trainers",
     },
     {"orchestrator", "report", "experiment", "console", "pinning", "tuner"},
     {"cli"},

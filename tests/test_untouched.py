@@ -7,17 +7,20 @@ import logging
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from lit_autotune import TunerConfig, tune
-from models import Net, RandomBlobs, RandomNet, quiet_trainer
+from lit_autotune import ConfigError, TunerConfig, tune
+from models import Blobs, Net, RandomBlobs, RandomNet, quiet_trainer
 
 CONFIG = {
     "use_batch_size_tuning": True,
@@ -220,3 +223,36 @@ def test_module_without_datamodule(tmp_path):
     size, rate = TunerConfig(**CONFIG).run_tuning(quiet_trainer(), module)
     assert (module.batch_size, module.lr) == (size, rate)
     assert size == 64
+
+
+def test_handles_in_a_module_are_shared_with_its_copies():
+    """A lock, an open file or a database connection in the module does not keep it from being tuned."""
+    module = Net()
+    module.lock, module.nested = threading.Lock(), {"database": sqlite3.connect(":memory:")}
+    module.network[0].file = open("log.txt", "w")  # noqa: SIM115
+    lock = module.lock
+    with module.network[0].file:
+        tune(quiet_trainer(), module, Blobs(), TunerConfig(**CONFIG))
+        assert module.lock is lock
+        module.nested["database"].execute("select 1")
+        module.network[0].file.write("still open")
+
+
+class Stubborn(nn.Linear):
+    """A network that refuses to be copied, as some with foreign parts do."""
+
+    def __deepcopy__(self, memo):
+        raise RuntimeError("only one of me")
+
+
+def test_what_can_neither_be_copied_nor_shared_is_refused_by_name():
+    """A running generator or an uncopyable network in the module: the message names the attribute."""
+    module = Net()
+    module.extra = nn.ModuleDict({"head": Stubborn(1, 1)})
+    with pytest.raises(ConfigError, match=r"module\._modules\['extra'\].*head.* cannot be copied \(only one of me\)"):
+        tune(quiet_trainer(), module, Blobs(), TunerConfig(**CONFIG))
+    module = Net()
+    module.stream = (i for i in range(3))
+    with pytest.raises(ConfigError, match=r"module\.stream cannot be copied .*keep a function that makes it"):
+        tune(quiet_trainer(), module, Blobs(), TunerConfig(**CONFIG))
+    assert next(module.stream) == 0

@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 import pytorch_lightning
@@ -270,10 +269,3 @@ def test_what_is_no_lightning_object_is_refused():
         tuned(nn.Linear(1, 1), Blobs())
     with pytest.raises(ConfigError, match="expected an instance of LightningDataModule"):
         tuned(Net(), DataLoader([1]))
-
-
-def test_several_devices_are_refused():
-    """More than one device is refused in one sentence, for now."""
-    trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False)
-    with pytest.raises(ConfigError, match="tuning on several devices is not supported yet"):
-        tuned(Net(), Blobs(), trainer)

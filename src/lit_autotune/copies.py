@@ -60,6 +60,23 @@ def share_data(value: object, name: str, memo: dict[int, Any], skip: set[int]) -
             pending.extend(_children(name, value))
 
 
+def find_uncopyable(value: Any, name: str, memo: dict[int, Any]) -> tuple[str, Any] | None:
+    """The innermost object that keeps a value from being deep-copied, with its name; ``None`` if nothing does."""
+    return _find_uncopyable(value, name, memo, set())
+
+
+def _find_uncopyable(value: Any, name: str, memo: dict[int, Any], seen: set[int]) -> tuple[str, Any] | None:
+    if id(value) in seen or isinstance(value, ATOMS):
+        return None
+    seen.add(id(value))
+    try:
+        copy.deepcopy(value, dict(memo))
+    except Exception:
+        inner = (_find_uncopyable(child, path, memo, seen) for path, child in _children(name, value))
+        return next((found for found in inner if found), (name, value))
+    return None
+
+
 def detach_results(module: Any, memo: dict[int, Any]) -> None:
     """Let ``deepcopy`` copy a network that keeps tensors of an earlier step's graph, which it refuses by itself."""
     import torch

@@ -9,11 +9,12 @@ from lit_autotune._version import __version__
 from lit_autotune.attributes import Setting, read, write
 from lit_autotune.config import TunerConfig
 from lit_autotune.console import Console
+from lit_autotune.distributed import check_strategy, launch, runs_elsewhere
 from lit_autotune.errors import ConfigError
 from lit_autotune.packages import lightning_package, trainer_package
 from lit_autotune.registry import Registry
 from lit_autotune.report import BatchSizeResult, LearningRateResult, TuningReport
-from lit_autotune.sandbox import Sandbox
+from lit_autotune.sandbox import Sandbox, owners
 from lit_autotune.types import TuningStep
 
 
@@ -79,6 +80,16 @@ def tune(
     module = getattr(module, "_orig_mod", module)  # torch.compile's wrapper; trials run what is inside
     config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
     _check_objects(trainer, module, datamodule)
+    report, changes = launch(trainer, _tune, module, datamodule, config, registry, save_plot)
+    if runs_elsewhere(trainer):
+        _write_all(owners(module, datamodule), changes)
+    return report
+
+
+def _tune(
+    trainer: Any, module: Any, datamodule: Any, config: TunerConfig, registry: Registry | None, save_plot: bool
+) -> tuple[TuningReport, dict[Setting, Any]]:
+    """Tune in one of the Trainer's processes; returns the report and what was written to the objects there."""
     start = time.perf_counter()
     console = Console(config.verbose and trainer.is_global_zero, config.is_debug)
     registry = registry or Registry.load()
@@ -88,6 +99,7 @@ def tune(
         console.warn("nothing tuned: the Trainer has fast_dev_run on")
         steps = []
     sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
+    save_plot = save_plot and trainer.is_global_zero
     context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
     results = _run_steps(steps, context)
     batch_size, learning_rate = results.pop("batch_size", None), results.pop("learning_rate", None)
@@ -103,7 +115,7 @@ def tune(
     if steps:
         console.tables(report)
     registry.notify("lit_autotune_finished", console.warn, report=report)
-    return report
+    return report, context.changes
 
 
 def _run_steps(steps: list[TuningStep], context: TuningContext) -> dict[str, Any]:
@@ -135,6 +147,7 @@ def _write_all(objects: Mapping[str, Any], changes: Mapping[Setting, Any]) -> No
 
 def _check_objects(trainer: Any, module: Any, datamodule: Any) -> None:
     package = trainer_package(trainer)
+    check_strategy(trainer)
     for value, base in ((module, "LightningModule"), (datamodule, "LightningDataModule")):
         if value is None and base == "LightningDataModule":
             continue

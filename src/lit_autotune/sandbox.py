@@ -3,33 +3,34 @@
 The user's own objects are never run and never changed.
 """
 
+import contextlib
 import copy
 import functools
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import GeneratorType
 from typing import Any
 
+from lit_autotune._text import first_line
 from lit_autotune.attributes import Setting, write
-from lit_autotune.copies import detach_results, share_data
+from lit_autotune.copies import detach_results, find_uncopyable, share_data
+from lit_autotune.distributed import detach, no_process_group
 from lit_autotune.errors import ConfigError
+from lit_autotune.memory import is_out_of_memory
 from lit_autotune.packages import trainer_package
 from lit_autotune.process_state import unchanged_process
-
-KEPT_CALLBACKS = {"WeightAveraging", "StochasticWeightAveraging", "GradientAccumulationScheduler", "BaseFinetuning"}
-"""Callbacks that change what a step computes or how much memory it takes. All others only watch, and are dropped."""
-
-DROPPED = object()
-"""Stands in a copied Trainer for what an earlier fit left behind; the next fit overwrites it."""
+from lit_autotune.trainers import kept, renew_loops, silent_logger, stale_parts
 
 
 @dataclass
 class Copies:
-    """One Trainer, module and datamodule to be used for one run."""
+    """One Trainer, module and datamodule to be used for one run; alone: without the other processes, if there are."""
 
     trainer: Any
     module: Any
     datamodule: Any
+    alone: bool = False
     replaced: set[str] = field(default_factory=set)
 
     @property
@@ -67,8 +68,6 @@ class Sandbox:
         datamodule: The user's LightningDataModule, or ``None``.
         quiet: Whether to silence Lightning's own output.
 
-    Raises:
-        ConfigError: If the objects cannot be tuned.
     """
 
     def __init__(self, trainer: Any, module: Any, datamodule: Any, quiet: bool = True):
@@ -80,11 +79,8 @@ class Sandbox:
         self._share_setup = True
         self._prepared: set[str] = set()
         self._set_up: set[tuple[str, str]] = set()
-        if trainer.world_size > 1:
-            raise ConfigError(
-                f"Trainer with {trainer.world_size} devices: tuning on several devices is not supported yet; "
-                "tune with devices=1, both values are per device"
-            )
+        self._waits = True
+        self._handles: dict[int, Any] = {}
 
     def repeat_setup(self) -> None:
         """From now on call ``setup`` for each copy: it uses a value that is being tuned."""
@@ -98,7 +94,7 @@ class Sandbox:
 
         The user's exceptions come out as they are, Ctrl-C as ``KeyboardInterrupt``.
         """
-        with unchanged_process(self.quiet):
+        with unchanged_process(self.quiet), no_process_group() if made.alone else contextlib.nullcontext():
             try:
                 arguments = {} if made.datamodule is None else {"datamodule": made.datamodule}
                 getattr(made.trainer, method)(made.module, **arguments)
@@ -108,13 +104,21 @@ class Sandbox:
                     raise KeyboardInterrupt from None
                 raise
 
-    def copies(self, values: Mapping[Setting, Any] | None = None) -> Copies:
-        """Fresh copies, with the settings found so far and the given ones written to them."""
+    def copies(self, values: Mapping[Setting, Any] | None = None, alone: bool = True) -> Copies:
+        """Fresh copies, with the settings found so far and the given ones written to them.
+
+        Args:
+            values: What to write to them.
+            alone: With several processes, run without the others. Otherwise all processes have to run it.
+        """
         made = self._deepcopy()
+        if alone and self.trainer.world_size > 1:
+            detach(made.trainer, wait=self._waits)
+            made.alone, self._waits = True, False
         for setting, value in {**self.values, **(values or {})}.items():
             for place in setting.places:
                 write(made.owners, place, value)
-        made.wrap("configure_callbacks", lambda original: _kept(_as_list(original())))
+        made.wrap("configure_callbacks", lambda original: kept(_as_list(original())))
         for role, owner in made.owners.items():
             made.wrap("prepare_data", functools.partial(self._prepare_once, role), role)
             if self._share_setup and (_overrides(owner, "setup") or _overrides(owner, "prepare_data")):
@@ -152,17 +156,53 @@ class Sandbox:
 
     def _deepcopy(self) -> Copies:
         trainer = self.trainer
-        memo = _stale_parts(trainer, self._templates)
+        memo = stale_parts(trainer, self._templates)
         self._prepare_memo(self._templates, memo, skip={id(trainer)})
         package = trainer_package(trainer)
         callbacks: list[Any] = []
         memo[id(trainer.callbacks)] = callbacks
-        memo[id(trainer.loggers)] = [_silent_logger(package, logger) for logger in trainer.loggers]
+        memo[id(trainer.strategy.launcher)] = None  # copies run in the process that they are made in
+        memo[id(trainer.loggers)] = [silent_logger(package, logger) for logger in trainer.loggers]
         memo[id(trainer.profiler)] = importlib.import_module(f"{package}.profilers").PassThroughProfiler()
-        copied, templates = copy.deepcopy((trainer, self._templates), memo)
-        callbacks.extend(copy.deepcopy(_kept(trainer.callbacks), memo))
-        _renew_loops(trainer, copied)
+        copied, templates = self._deepcopy_all(memo)
+        callbacks.extend(copy.deepcopy(kept(trainer.callbacks), memo))
+        renew_loops(trainer, copied)
         return Copies(copied, templates["module"], templates.get("datamodule"))
+
+    def _deepcopy_all(self, memo: dict[int, Any]) -> tuple[Any, dict[str, Any]]:
+        """Trainer and templates; locks, files and other handles in them are shared, once it is seen that they must be.
+
+        Raises:
+            ConfigError: If something cannot be copied and must not be shared either.
+        """
+        import torch
+
+        memo |= self._handles
+        everything = (self.trainer, self._templates)
+        while True:
+            attempt = dict(memo)
+            try:
+                copied: tuple[Any, dict[str, Any]] = copy.deepcopy(everything, attempt)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                name, culprit = self._find_uncopyable(memo)
+                if culprit is None:
+                    raise
+                if id(culprit) in memo or isinstance(culprit, GeneratorType | torch.nn.Module):
+                    raise ConfigError(
+                        f"{name} cannot be copied ({first_line(error)}), but trials run on copies; "
+                        "keep a function that makes it, and call that in setup()"
+                    ) from error
+                self._handles[id(culprit)] = memo[id(culprit)] = culprit
+            else:
+                memo.update(attempt)
+                return copied
+
+    def _find_uncopyable(self, memo: dict[int, Any]) -> tuple[str, Any]:
+        aside = {**memo, id(self.trainer): self.trainer}
+        parts = [*((value, role, aside) for role, value in self._templates.items()), (self.trainer, "trainer", memo)]
+        return next((found for part in parts if (found := find_uncopyable(*part))), ("", None))
 
     @staticmethod
     def _prepare_memo(roles: Mapping[str, Any], memo: dict[int, Any], skip: set[int]) -> None:
@@ -184,48 +224,5 @@ def _overrides(owner: Any, hook: str) -> bool:
     return package not in ("lightning", "pytorch_lightning")
 
 
-def _kept(callbacks: Iterable[Any]) -> list[Any]:
-    return [callback for callback in callbacks if any(cls.__name__ in KEPT_CALLBACKS for cls in type(callback).__mro__)]
-
-
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _stale_parts(trainer: Any, templates: Mapping[str, Any]) -> dict[int, Any]:
-    """A memo that keeps what an earlier run left in the Trainer (loops, loaders, optimizers) from being copied."""
-    memo: dict[int, Any] = {}
-    for loop in (trainer.fit_loop, trainer.validate_loop, trainer.test_loop, trainer.predict_loop):
-        memo[id(loop)] = DROPPED
-    strategy = trainer.strategy
-    for name in ("_optimizers", "_lightning_optimizers", "lr_scheduler_configs"):
-        memo[id(getattr(strategy, name))] = []
-    ours = {id(template) for template in templates.values()}
-    for leftover in (strategy.model, strategy.lightning_module, trainer.datamodule):
-        if leftover is not None and id(leftover) not in ours:
-            memo[id(leftover)] = DROPPED
-    return memo
-
-
-def _renew_loops(trainer: Any, copied: Any) -> None:
-    """Give a copied Trainer loops of its own that have not run yet, as ``Trainer.__init__`` makes them."""
-    fit = trainer.fit_loop
-    copied.fit_loop = type(fit)(copied, min_epochs=fit.min_epochs, max_epochs=fit.max_epochs)
-    copied.fit_loop.epoch_loop = type(fit.epoch_loop)(copied, min_steps=fit.min_steps, max_steps=fit.max_steps)
-    for name in ("validate_loop", "test_loop"):
-        loop = getattr(trainer, name)
-        renewed = type(loop)(copied, loop._trainer_fn, loop._stage, inference_mode=loop.inference_mode)
-        setattr(copied, name, renewed)
-    predict = trainer.predict_loop
-    copied.predict_loop = type(predict)(copied, inference_mode=predict.inference_mode)
-
-
-def _silent_logger(package: str, logger: Any) -> Any:
-    """A logger that writes nothing but knows its folders, for modules that look at ``self.logger.log_dir``."""
-    dummy = importlib.import_module(f"{package}.loggers.logger").DummyLogger
-    # Looked up only when asked for: with some loggers that creates a run on a server.
-    facts = {
-        name: property(lambda self, name=name: getattr(logger, name))  # type: ignore[misc]
-        for name in ("name", "version", "save_dir", "root_dir", "log_dir")
-    }
-    return type("SilentLogger", (dummy,), facts)()

@@ -3,11 +3,12 @@
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lit_autotune.attributes import Setting
 from lit_autotune.curves import DivergenceMonitor
+from lit_autotune.distributed import mean, on_all_ranks
 from lit_autotune.errors import TuningError
 from lit_autotune.memory import is_out_of_memory, release_memory
 from lit_autotune.sandbox import Copies, Sandbox
@@ -48,6 +49,11 @@ class Look:
 
 def look(sandbox: Sandbox, values: Values, method: str = "fit") -> Look:
     """Set everything up on copies, up to the first batch of a Trainer's method."""
+    looks = on_all_ranks(sandbox.trainer, lambda: _look(sandbox, values, method))
+    return replace(looks[0], most=min((look.most for look in looks if look.most is not None), default=None))
+
+
+def _look(sandbox: Sandbox, values: Values, method: str) -> Look:
     made = sandbox.copies(values)
     seen: list[Any] = []
     rates: list[float] = []
@@ -134,9 +140,13 @@ def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps
         method: The Trainer's method that has to fit in memory.
 
     Raises:
-        MemoryError: If it does not fit.
+        MemoryError: If it does not fit, on any rank.
         TooLittleDataError: If the data cannot fill one batch.
     """
+    on_all_ranks(sandbox.trainer, lambda: _try_batch_size(sandbox, values, expected, steps, method))
+
+
+def _try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps: int, method: str) -> None:
     made = sandbox.copies(values)
     run = _prepare_fit(made, steps) if method == "fit" else _prepare_evaluation(made, method, steps)
     failure = ""
@@ -207,7 +217,7 @@ def sweep_learning_rate(
         TuningError: If the module never steps the optimizer, or has no loss to show.
         ConfigError: If the monitored value is not logged.
     """
-    made = sandbox.copies(values)
+    made = sandbox.copies(values, alone=False)
     _without_extras(made)
     divergence = DivergenceMonitor(threshold)
     losses: list[float] = []
@@ -216,6 +226,7 @@ def sweep_learning_rate(
     def record(micro_losses: list[float]) -> bool:
         nonlocal diverged
         loss = math.fsum(micro_losses) / len(micro_losses) if micro_losses else math.nan
+        loss = mean(made.trainer, loss)  # the same on all ranks, so that all stop at the same step
         losses.append(loss)
         on_point(rates[len(losses) - 1], loss)
         diverged = divergence.update(loss)

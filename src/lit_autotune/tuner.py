@@ -225,10 +225,14 @@ class Tuner:
             if hasattr(passed, "prepare_data_per_node"):
                 return passed
         if method == "fit" and train is not None:
-            return datamodule_of(self._trainer, train=train, val=val)
-        if method != "fit" and other is not None:
-            return datamodule_of(self._trainer, **{STAGES[method]: other})
-        return None
+            loaders = {"train": train, "val": val}
+        elif method != "fit" and other is not None:
+            loaders = {STAGES[method]: other}
+        else:
+            return None
+        if getattr(self._trainer.strategy.launcher, "_start_method", None) in ("spawn", "forkserver"):
+            raise ConfigError("loaders cannot be sent to spawned processes; pass a datamodule, or use strategy='ddp'")
+        return datamodule_of(self._trainer, **loaders)
 
 
 def _write_if_present(model: Any, name: str, value: int) -> None:

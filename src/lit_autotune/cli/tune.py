@@ -83,7 +83,7 @@ def tune_experiment(
             _make_writable(flag, path)
     trainer, module, datamodule = experiment.setup_target()
     experiment.tune(trainer, module, datamodule, registry=registry)
-    if experiment.report is not None:
+    if experiment.report is not None and trainer.is_global_zero:
         _write_outputs(arguments, experiment.report, document)
     return experiment, trainer, module, datamodule
 

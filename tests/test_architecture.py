@@ -15,14 +15,18 @@ SOURCE = Path(lit_autotune.__file__).parent
 HEAVY = {"torch", "lightning", "pytorch_lightning", "matplotlib", "numpy"}
 
 FLOORS = [
-    {"errors", "types", "config", "hookspecs", "_text", "_version", "search", "curves"},
+    {"errors", "types", "config", "hookspecs", "_text", "_version", "search", "curves", "sizes"},
     {"registry", "plugin_checks", "settings", "suggestions"},
     {
         "sandbox",
         "packages",
         "copies",
         "process_state",
+        "looks",
         "trials",
+        "sweep",
+        "budget",
+        "peaks",
         "stepping",
         "memory",
         "attributes",

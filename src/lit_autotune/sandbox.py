@@ -164,13 +164,13 @@ class Sandbox:
         memo[id(trainer.strategy.launcher)] = None  # copies run in the process that they are made in
         memo[id(trainer.loggers)] = [silent_logger(package, logger) for logger in trainer.loggers]
         memo[id(trainer.profiler)] = importlib.import_module(f"{package}.profilers").PassThroughProfiler()
-        copied, templates = self._deepcopy_all(memo)
+        (copied, templates), memo = self._deepcopy_all(memo)
         callbacks.extend(copy.deepcopy(kept(trainer.callbacks), memo))
         renew_loops(trainer, copied)
         return Copies(copied, templates["module"], templates.get("datamodule"))
 
-    def _deepcopy_all(self, memo: dict[int, Any]) -> tuple[Any, dict[str, Any]]:
-        """Trainer and templates; locks, files and other handles in them are shared, once it is seen that they must be.
+    def _deepcopy_all(self, memo: dict[int, Any]) -> tuple[tuple[Any, dict[str, Any]], dict[int, Any]]:
+        """Trainer and templates, and the memo; locks, files and other handles are shared, once seen that they must be.
 
         Raises:
             ConfigError: If something cannot be copied and must not be shared either.
@@ -182,7 +182,7 @@ class Sandbox:
         while True:
             attempt = dict(memo)
             try:
-                copied: tuple[Any, dict[str, Any]] = copy.deepcopy(everything, attempt)
+                return copy.deepcopy(everything, attempt), attempt
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
@@ -195,9 +195,6 @@ class Sandbox:
                         "keep a function that makes it, and call that in setup()"
                     ) from error
                 self._handles[id(culprit)] = memo[id(culprit)] = culprit
-            else:
-                memo.update(attempt)
-                return copied
 
     def _find_uncopyable(self, memo: dict[int, Any]) -> tuple[str, Any]:
         aside = {**memo, id(self.trainer): self.trainer}

@@ -6,7 +6,9 @@ limits, and hooks on the PyTorch optimizers set the rate and count the steps.
 
 import importlib
 import math
+import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from lit_autotune._text import did_you_mean
@@ -30,7 +32,21 @@ class BatchCounter:
         self.made = made
         self.calls = 0
         self.first_batch: int | None = None
+        self._stamps: list[float] = []
         made.wrap(hook, self._step)
+
+    @property
+    def step_seconds(self) -> tuple[float, ...]:
+        """Wall time of each step per batch, in seconds, loading of its batches included."""
+        per_batch = (len(self._stamps) - 1) / max(self.calls, 1)
+        return tuple((end - start) * per_batch for start, end in pairwise(self._stamps))
+
+    def stamp(self) -> None:
+        """Note that a step begins or has ended."""
+        device = self.made.trainer.strategy.root_device
+        if device.type in ("cuda", "xpu", "mps"):
+            getattr(importlib.import_module("torch"), device.type).synchronize()
+        self._stamps.append(time.perf_counter())
 
     def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.calls == 0:
@@ -93,6 +109,7 @@ class Stepper(BatchCounter):
             optimizer.register_step_pre_hook(self._before_step)
         chosen[0].register_step_post_hook(self._after_step)
         original()
+        self.stamp()
 
     def _on_epoch_start(self, original: Callable[[], Any]) -> None:
         self._empty_epochs += 1
@@ -138,6 +155,7 @@ class Stepper(BatchCounter):
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         self.done += 1
+        self.stamp()
         self._in_step, self._losses_in_step = False, 0
         if not self._on_step(self._losses):
             self._stop()

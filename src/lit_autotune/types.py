@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
@@ -45,6 +45,18 @@ class BatchSizeTrial(Record):
     def fits(self) -> bool:
         """Whether this size can be used."""
         return self.outcome == "fits"
+
+
+class Measurement(NamedTuple):
+    """What a batch-size trial measured.
+
+    Attributes:
+        peak_bytes: Memory at its peak; ``None`` where that cannot be measured.
+        step_seconds: Wall time per batch of each step after the first began, in seconds; the first one warms up.
+    """
+
+    peak_bytes: int | None
+    step_seconds: tuple[float, ...] = ()
 
 
 class LRCurve(Record):

@@ -10,9 +10,9 @@ from lit_autotune.registry import bind_options
 from lit_autotune.types import BatchSizeTrial, TuningStep
 
 if TYPE_CHECKING:
+    from lit_autotune.looks import Look
     from lit_autotune.orchestrator import TuningContext
     from lit_autotune.report import BatchSizeResult
-    from lit_autotune.trials import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def prepare(context: "TuningContext") -> Plan:
     Raises:
         ConfigError: If there is no such setting, or it has no effect.
     """
-    from lit_autotune.trials import look
+    from lit_autotune.looks import look
 
     config = context.config
     setting = find(context)
@@ -71,7 +71,7 @@ def prepare(context: "TuningContext") -> Plan:
 
 
 def _prove_effect(context: "TuningContext", setting: Setting, known: tuple[int, "Look"], other: int) -> "Look":
-    from lit_autotune.trials import look
+    from lit_autotune.looks import look
 
     size, first = known
     method = context.config.batch_size_method

@@ -38,7 +38,7 @@ def prepare(context: "TuningContext") -> Plan:
     Raises:
         ConfigError: If there is no such setting or it has no effect, unless the suggestion is only to be reported.
     """
-    from lit_autotune.trials import look
+    from lit_autotune.looks import look
 
     config, sandbox = context.config, context.sandbox
     setting = find(context)
@@ -101,7 +101,7 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
     from lit_autotune.curves import lr_ladder
     from lit_autotune.report import LearningRateResult
     from lit_autotune.suggestions import pick, suggest_all
-    from lit_autotune.trials import sweep_learning_rate
+    from lit_autotune.sweep import sweep_learning_rate
 
     config, console = context.config, context.console
     console.banner("LEARNING RATE FINDER (LR Range Test)")
@@ -166,7 +166,7 @@ def _save_plot(context: "TuningContext", curve: LRCurve, suggestions: tuple[LRSu
 
 def _check_survival(context: "TuningContext", plan: Plan, value: float) -> None:
     """Warn if ``configure_optimizers`` does not yield the rate that was just applied."""
-    from lit_autotune.trials import look
+    from lit_autotune.looks import look
 
     rates = look(context.sandbox, {}).rates
     expected = (scale * value for scale in plan.scales)

@@ -1,0 +1,148 @@
+"""How much memory trials may take, and where that limit comes from."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lit_autotune.sizes import format_size, parse_size
+
+UNLIMITED = 2**60
+"""Limits from here on mean "none": the kernel writes huge numbers for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A memory limit.
+
+    Attributes:
+        limit: What the process, or the device, can hold at most, in bytes.
+        usable: What trials may take of it: the limit less ``memory_margin``.
+        source: Where the limit comes from.
+        deadly: Where the process would be killed instead of getting an error, in bytes; ``None`` if nowhere.
+    """
+
+    limit: int
+    usable: int
+    source: str
+    deadly: int | None = None
+
+    def __str__(self) -> str:
+        return f"{format_size(self.usable)} of {format_size(self.limit)} ({self.source})"
+
+
+def find_budget(device: Any, setting: str, margin: float) -> Budget | None:
+    """The memory budget on a device.
+
+    Args:
+        device: The ``torch.device`` that trials run on.
+        setting: ``"auto"``, a size such as ``"24GiB"``, or a share such as ``"80%"`` of what there is.
+        margin: Share of the limit to leave free.
+
+    Returns:
+        The budget; ``None`` where neither the setting nor the system names a limit.
+    """
+    killing = _host_limits() if device.type == "cpu" else []
+    refusing = _host_refusals() if device.type == "cpu" else _device_limits(device)
+    limit, source = min(killing + refusing, default=(UNLIMITED, ""))
+    if setting.endswith("%"):
+        limit, source = int(limit * float(setting[:-1]) / 100), f"{setting} of {source}"
+    elif setting != "auto" and parse_size(setting) < limit:
+        limit, source = parse_size(setting), f"memory_budget = {setting}"
+    if limit >= UNLIMITED:
+        return None
+    return Budget(limit, int(limit * (1 - margin)), source, min((size for size, _ in killing), default=None))
+
+
+@contextlib.contextmanager
+def enforced(budget: Budget | None, device: Any) -> Iterator[None]:
+    """Make a CUDA device refuse what is beyond the budget, and put that back afterwards.
+
+    Without it the driver may page to the host's memory instead of failing, which is many times slower.
+    """
+    if budget is None or device.type != "cuda":
+        yield
+        return
+    import torch
+
+    before = getattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)(device)
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(before, budget.limit / total), device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(before, device)
+
+
+def _device_limits(device: Any) -> list[tuple[int, str]]:
+    """What is free on a GPU, and what this process holds of it already."""
+    import torch
+
+    if device.type not in ("cuda", "xpu"):
+        return []
+    accelerator = getattr(torch, device.type)
+    free, _ = accelerator.mem_get_info(device)
+    return [(free + accelerator.memory_reserved(device), f"free memory of {device}")]
+
+
+def _host_limits() -> list[tuple[int, str]]:
+    """Where Linux kills this process, as resident sizes; nothing on other systems."""
+    resident = read_status().get("VmRSS")
+    if resident is None:
+        return []
+    available = resident + _fields(Path("/proc/meminfo"))["MemAvailable"]
+    return [(available, "available memory"), *((resident + room, "cgroup memory limit") for room in _cgroup_rooms())]
+
+
+def _host_refusals() -> list[tuple[int, str]]:
+    """Where Linux refuses this process more memory, as resident sizes; nothing on other systems."""
+    status = read_status()
+    if not status:
+        return []
+    import resource
+
+    limits = []
+    for name, field in (("RLIMIT_DATA", "VmData"), ("RLIMIT_AS", "VmSize")):
+        soft, _ = resource.getrlimit(getattr(resource, name))
+        if 0 <= soft < UNLIMITED:
+            limits.append((status["VmRSS"] + soft - status[field], name))
+    return limits
+
+
+def _cgroup_rooms() -> Iterator[int]:
+    """What is left in each control group, version 1 or 2, that this process is in."""
+    for line in _read(Path("/proc/self/cgroup")).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup") / ("memory" if controllers else "")
+        limit, usage, cache = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            if controllers
+            else ("memory.max", "memory.current", "inactive_file")
+        )
+        folder = root / path.lstrip("/")
+        # Inside a container the path may be that of the host; then the limit stands at the root.
+        for group in dict.fromkeys((folder, *folder.parents, root)):
+            allowed, used = _read(group / limit).strip(), _read(group / usage).strip()
+            if group.is_relative_to(root) and allowed.isdigit() and used.isdigit() and int(allowed) < UNLIMITED:
+                freeable = dict(line.split() for line in _read(group / "memory.stat").splitlines()).get(cache, "0")
+                yield int(allowed) - int(used) + int(freeable)
+
+
+def read_status(pid: int | str = "self") -> dict[str, int]:
+    """Memory of a process in bytes, by the names of Linux's ``/proc``; empty on other systems."""
+    return {name: size for name, size in _fields(Path(f"/proc/{pid}/status")).items() if name.startswith("Vm")}
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """Lines such as ``VmRSS:  1024 kB``, in bytes."""
+    lines = (line.split() for line in _read(path).splitlines())
+    return {line[0].rstrip(":"): int(line[1]) * 1024 for line in lines if line[-1:] == ["kB"]}
+
+
+def _read(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text()
+    return ""

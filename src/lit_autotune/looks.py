@@ -1,0 +1,124 @@
+"""A look at what a fit comes to: everything is set up on copies, up to the first batch."""
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lit_autotune.attributes import Setting
+from lit_autotune.distributed import on_all_ranks
+from lit_autotune.sandbox import Copies, Sandbox
+from lit_autotune.stepping import allow_start, count_samples
+
+Values = Mapping[Setting, Any]
+
+STEP_HOOKS = {"fit": "training_step", "validate": "validation_step", "test": "test_step", "predict": "predict_step"}
+"""The module's hook that gets the batches, by what is run."""
+
+
+class _SeenEnoughError(Exception):
+    """Ends a fit at its first training step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a fit comes to, seen without computing a single step.
+
+    Attributes:
+        batch_size: Samples in the first training batch; ``None`` if it holds no tensor.
+        batches: Training batches in an epoch; infinite if unknown.
+        most: The largest batch size the data can fill; ``None`` if unknown.
+        rates: For each parameter group the learning rate that its training is about.
+        defaults: Each optimizer's own default rate, which no scheduler changes.
+        schedulers: Class names of the learning-rate schedulers.
+    """
+
+    batch_size: int | None
+    batches: float
+    most: int | None
+    rates: tuple[float, ...]
+    defaults: tuple[float, ...]
+    schedulers: tuple[str, ...]
+
+
+def look(sandbox: Sandbox, values: Values, method: str = "fit") -> Look:
+    """Set everything up on copies, up to the first batch of a Trainer's method."""
+    looks = on_all_ranks(sandbox.trainer, lambda: _look(sandbox, values, method))
+    return replace(looks[0], most=min((look.most for look in looks if look.most is not None), default=None))
+
+
+def _look(sandbox: Sandbox, values: Values, method: str) -> Look:
+    made = sandbox.copies(values)
+    seen: list[Any] = []
+    rates: list[float] = []
+
+    def note_rates(original: Callable[[], Any]) -> None:
+        # Before the first step: the module's own optimizer_step may change them.
+        rates.extend(_main_rate(group) for optimizer in made.trainer.optimizers for group in optimizer.param_groups)
+        original()
+
+    def stop(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        seen.extend(args[:1] or kwargs.values())
+        raise _SeenEnoughError
+
+    made.wrap("on_train_start", note_rates)
+    made.wrap(STEP_HOOKS[method], stop)
+    if method == "fit":
+        without_extras(made)
+    with contextlib.suppress(_SeenEnoughError):
+        sandbox.run(made, method)
+    optimizers = made.trainer.optimizers
+    return Look(
+        batch_size=count_samples(made, seen[0]) if seen else None,
+        batches=_total_batches(made.trainer, method),
+        most=_most_samples(made.trainer, method),
+        rates=tuple(rates),
+        defaults=tuple(float(optimizer.defaults.get("lr", math.nan)) for optimizer in optimizers),
+        schedulers=tuple(type(config.scheduler).__name__ for config in made.trainer.lr_scheduler_configs),
+    )
+
+
+def _main_rate(group: Mapping[str, Any]) -> float:
+    """The rate that a group's schedule is built around: a peak, else the rate before any warm-up, else its rate."""
+    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
+
+
+def _total_batches(trainer: Any, method: str) -> float:
+    batches = getattr(trainer, f"{method}_loop").max_batches
+    return float(sum(batches) if isinstance(batches, list) else batches)
+
+
+def _most_samples(trainer: Any, method: str) -> int | None:
+    """The largest batch size that still gives an epoch with a batch in it, under the Trainer's own limits."""
+    combined = getattr(trainer, f"{method}_loop")._combined_loader
+    if combined is None:
+        return None
+    sizes: list[int] = []
+    dropping: list[int] = []
+    for loader in combined.flattened:
+        batches = getattr(loader, "batch_sampler", None)
+        source = getattr(batches, "sampler", None) or getattr(loader, "sampler", None)
+        try:
+            samples = len(source if source is not None else loader.dataset)
+        except (TypeError, AttributeError, NotImplementedError):
+            continue
+        sizes.append(samples)
+        if getattr(batches, "drop_last", False) or getattr(loader, "drop_last", False):
+            dropping.append(samples)
+    if len(sizes) < len(combined.flattened):
+        return min(dropping, default=None)
+    most = min(dropping) if dropping else max(sizes, default=0)
+    if method != "fit":
+        return max(most, 1)
+    if isinstance(trainer.limit_train_batches, float) and trainer.limit_train_batches < 1:
+        most = int(most * trainer.limit_train_batches)
+    if isinstance(trainer.val_check_interval, int) and trainer.check_val_every_n_epoch and trainer.enable_validation:
+        most //= trainer.val_check_interval  # Lightning refuses an interval longer than an epoch
+    return max(most, 1)
+
+
+def without_extras(made: Copies) -> None:
+    """No validation, no sanity check, and no limit that would keep a fit from starting."""
+    made.trainer.limit_val_batches = 0
+    allow_start(made.trainer)

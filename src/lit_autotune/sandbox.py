@@ -14,10 +14,12 @@ from typing import Any
 
 from lit_autotune._text import first_line
 from lit_autotune.attributes import Setting, write
+from lit_autotune.budget import memory_is_refused
 from lit_autotune.copies import detach_results, find_uncopyable, share_data
 from lit_autotune.distributed import detach, no_process_group
 from lit_autotune.errors import ConfigError
 from lit_autotune.memory import is_out_of_memory
+from lit_autotune.own_thread import in_own_thread
 from lit_autotune.packages import trainer_package
 from lit_autotune.process_state import unchanged_process
 from lit_autotune.trainers import kept, renew_loops, silent_logger, stale_parts
@@ -97,7 +99,11 @@ class Sandbox:
         with unchanged_process(self.quiet), no_process_group() if made.alone else contextlib.nullcontext():
             try:
                 arguments = {} if made.datamodule is None else {"datamodule": made.datamodule}
-                getattr(made.trainer, method)(made.module, **arguments)
+                run = functools.partial(getattr(made.trainer, method), made.module, **arguments)
+                if self.trainer.strategy.root_device.type == "cpu" and memory_is_refused():
+                    in_own_thread(run, on_interrupt=lambda: setattr(made.trainer, "should_stop", True))
+                else:
+                    run()
             except SystemExit as error:
                 # Lightning turns Ctrl-C into sys.exit(1)
                 if isinstance(error.__context__, KeyboardInterrupt):
@@ -126,6 +132,11 @@ class Sandbox:
             # What setup opened is shared by all copies, so only the last one out may close it: see close().
             made.wrap("teardown", lambda original, stage: None, role)
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a sandbox in another process: it starts from what the objects are like now."""
+        made = self._deepcopy()
+        return {**vars(self), "trainer": made.trainer, "originals": {}, "_templates": made.owners, "_handles": {}}
 
     def close(self) -> None:
         """Undo what ``setup`` did for the trials."""

@@ -2,10 +2,14 @@
 
 import importlib
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 KEPT_CALLBACKS = {"WeightAveraging", "StochasticWeightAveraging", "GradientAccumulationScheduler", "BaseFinetuning"}
 """Callbacks that change what a step computes or how much memory it takes. All others only watch, and are dropped."""
+
+LOGGER_FACTS = ("name", "version", "save_dir", "root_dir", "log_dir")
+LOCAL_LOGGERS = ("CSVLogger", "TensorBoardLogger")
 
 DROPPED = object()
 """Stands in a copied Trainer for what an earlier fit left behind; the next fit overwrites it."""
@@ -48,8 +52,12 @@ def silent_logger(package: str, logger: Any) -> Any:
     """A logger that writes nothing but knows its folders, for modules that look at ``self.logger.log_dir``."""
     dummy = importlib.import_module(f"{package}.loggers.logger").DummyLogger
     # Looked up only when asked for: with some loggers that creates a run on a server.
-    facts = {
-        name: property(lambda self, name=name: getattr(logger, name))  # type: ignore[misc]
-        for name in ("name", "version", "save_dir", "root_dir", "log_dir")
-    }
-    return type("SilentLogger", (dummy,), facts)()
+    facts = {name: property(lambda self, name=name: getattr(logger, name)) for name in LOGGER_FACTS}  # type: ignore[misc]
+    return type("SilentLogger", (dummy,), {**facts, "__reduce__": lambda self: _reduced_logger(package, logger)})()
+
+
+def _reduced_logger(package: str, logger: Any) -> tuple[Any, ...]:
+    """Another process gets what is known without a server."""
+    known = LOGGER_FACTS if type(logger).__name__ in LOCAL_LOGGERS else ()
+    facts = {name: getattr(logger, name, None) if name in known else None for name in LOGGER_FACTS}
+    return silent_logger, (package, SimpleNamespace(**facts))

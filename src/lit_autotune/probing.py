@@ -1,0 +1,77 @@
+"""Where a batch-size trial runs: in this process, or in a child that may be killed without harm."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from lit_autotune.budget import Budget, read_status
+from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
+from lit_autotune.looks import Values
+from lit_autotune.sandbox import Sandbox
+from lit_autotune.trials import try_batch_size
+from lit_autotune.types import Measurement
+
+STATE_PER_PARAMETER = 8
+"""Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""
+
+
+class Prober:
+    """Runs trials, each where it is safe.
+
+    Args:
+        sandbox: Makes the copies that trials run on.
+        budget: The memory budget, if there is one.
+        isolation: ``"process"`` for all trials in a child, ``"none"`` for none, ``"auto"`` for those that might get
+            the process killed. With several processes, trials stay where they are.
+        warn: Told if the user's objects cannot be sent to a child.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        budget: Budget | None,
+        isolation: Literal["auto", "process", "none"],
+        warn: Callable[[str], None],
+    ):
+        self._sandbox, self._budget, self._warn = sandbox, budget, warn
+        self._isolation = "none" if sandbox.trainer.world_size > 1 else isolation
+        self._child = TrialProcess(sandbox, budget)
+        self._start_size = read_status().get("VmRSS", 0)
+        self._largest = 0
+        self._taken = 0
+
+    def __enter__(self) -> "Prober":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._child.close()
+
+    def try_batch_size(self, batch_size: int, values: Values, *arguments: Any) -> Measurement:
+        """Run a trial; arguments, result and errors are those of :func:`lit_autotune.trials.try_batch_size`."""
+        if self._isolation == "process" or (self._isolation == "auto" and self._is_risky(batch_size)):
+            try:
+                measured = self._child.try_batch_size(values, *arguments)
+            except IsolationError as error:
+                self._isolation = "none"
+                self._warn(
+                    f"trials run in this process, for the objects cannot be sent to another one ({error}); classes "
+                    "of a script or notebook can, once cloudpickle is installed"
+                )
+                measured = try_batch_size(self._sandbox, values, *arguments)
+        else:
+            measured = try_batch_size(self._sandbox, values, *arguments)
+        if measured.peak_bytes is not None and batch_size > self._largest:
+            self._largest, self._taken = batch_size, measured.peak_bytes - self._start_size
+        return measured
+
+    def _is_risky(self, batch_size: int) -> bool:
+        """Whether a trial might come near the size at which the system kills a process.
+
+        Beyond the knee of the curve memory grows at most in proportion to the batch size.
+        """
+        deadly = self._budget and self._budget.deadly
+        if not deadly:
+            return False
+        parameters = self._sandbox.originals["module"].parameters()
+        taken = self._taken or STATE_PER_PARAMETER * sum(p.numel() * p.element_size() for p in parameters)
+        growth = max(1.0, batch_size / self._largest) if self._largest else 1.0
+        return self._start_size + taken * growth > NEAR * deadly

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lit_autotune.experiment import ExperimentConfig
     from lit_autotune.orchestrator import tune
     from lit_autotune.report import TuningReport
+    from lit_autotune.search import search_batch_size
     from lit_autotune.tuner import Tuner
 
 __all__ = [
@@ -65,10 +66,17 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "hookimpl",
+    "search_batch_size",
     "tune",
 ]
 
-_LAZY = {"ExperimentConfig": "experiment", "TuningReport": "report", "Tuner": "tuner", "tune": "orchestrator"}
+_LAZY = {
+    "ExperimentConfig": "experiment",
+    "Tuner": "tuner",
+    "TuningReport": "report",
+    "search_batch_size": "search",
+    "tune": "orchestrator",
+}
 
 
 def __getattr__(name: str) -> Any:

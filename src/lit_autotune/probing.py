@@ -3,15 +3,24 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from lit_autotune.budget import Budget, read_status
+from lit_autotune.budget import Budget, find_budget, read_status
+from lit_autotune.distributed import on_all_ranks
 from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
 from lit_autotune.looks import Values
+from lit_autotune.memory import release_memory
 from lit_autotune.sandbox import Sandbox
 from lit_autotune.trials import try_batch_size
 from lit_autotune.types import Measurement
 
 STATE_PER_PARAMETER = 8
 """Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""
+
+
+def agreed_budget(sandbox: Sandbox, setting: str, margin: float) -> Budget | None:
+    """The budget of this process, or the smallest of all processes."""
+    device = sandbox.trainer.strategy.root_device
+    budgets = on_all_ranks(sandbox.trainer, lambda: find_budget(device, setting, margin))
+    return min((budget for budget in budgets if budget), key=lambda budget: budget.usable, default=None)
 
 
 class Prober:
@@ -44,6 +53,7 @@ class Prober:
 
     def __exit__(self, *error: object) -> None:
         self._child.close()
+        release_memory()
 
     def try_batch_size(self, batch_size: int, values: Values, *arguments: Any) -> Measurement:
         """Run a trial; arguments, result and errors are those of :func:`lit_autotune.trials.try_batch_size`."""
@@ -56,12 +66,21 @@ class Prober:
                     f"trials run in this process, for the objects cannot be sent to another one ({error}); classes "
                     "of a script or notebook can, once cloudpickle is installed"
                 )
-                measured = try_batch_size(self._sandbox, values, *arguments)
+                measured = self._try_here(values, *arguments)
         else:
-            measured = try_batch_size(self._sandbox, values, *arguments)
+            measured = self._try_here(values, *arguments)
         if measured.peak_bytes is not None and batch_size > self._largest:
             self._largest, self._taken = batch_size, measured.peak_bytes - self._start_size
         return measured
+
+    def _try_here(self, *arguments: Any) -> Measurement:
+        try:
+            return try_batch_size(self._sandbox, *arguments, ceiling=self._budget.usable if self._budget else None)
+        except MemoryError:
+            if self._isolation == "auto" and self._sandbox.trainer.strategy.root_device.type == "cpu":
+                # Convolutions of this thread may have been spoilt: oneDNN can refuse every new one from then on.
+                self._isolation = "process"
+            raise
 
     def _is_risky(self, batch_size: int) -> bool:
         """Whether a trial might come near the size at which the system kills a process.

@@ -14,12 +14,10 @@ from typing import Any
 
 from lit_autotune._text import first_line
 from lit_autotune.attributes import Setting, write
-from lit_autotune.budget import memory_is_refused
 from lit_autotune.copies import detach_results, find_uncopyable, share_data
 from lit_autotune.distributed import detach, no_process_group
 from lit_autotune.errors import ConfigError
 from lit_autotune.memory import is_out_of_memory
-from lit_autotune.own_thread import in_own_thread
 from lit_autotune.packages import trainer_package
 from lit_autotune.process_state import unchanged_process
 from lit_autotune.trainers import kept, renew_loops, silent_logger, stale_parts
@@ -99,11 +97,7 @@ class Sandbox:
         with unchanged_process(self.quiet), no_process_group() if made.alone else contextlib.nullcontext():
             try:
                 arguments = {} if made.datamodule is None else {"datamodule": made.datamodule}
-                run = functools.partial(getattr(made.trainer, method), made.module, **arguments)
-                if self.trainer.strategy.root_device.type == "cpu" and memory_is_refused():
-                    in_own_thread(run, on_interrupt=lambda: setattr(made.trainer, "should_stop", True))
-                else:
-                    run()
+                getattr(made.trainer, method)(made.module, **arguments)
             except SystemExit as error:
                 # Lightning turns Ctrl-C into sys.exit(1)
                 if isinstance(error.__context__, KeyboardInterrupt):

@@ -33,6 +33,7 @@ FLOORS = [
         "sandbox",
         "packages",
         "copies",
+        "copier",
         "process_state",
         "looks",
         "trials",

@@ -1,8 +1,9 @@
 """Where a batch-size trial runs: in this process, or in a child that may be killed without harm."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
+from lit_autotune._text import first_line
 from lit_autotune.budget import Budget, find_budget, read_status
 from lit_autotune.distributed import on_all_ranks
 from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
@@ -21,6 +22,10 @@ def agreed_budget(sandbox: Sandbox, setting: str, margin: float) -> Budget | Non
     device = sandbox.trainer.strategy.root_device
     budgets = on_all_ranks(sandbox.trainer, lambda: find_budget(device, setting, margin))
     return min((budget for budget in budgets if budget), key=lambda budget: budget.usable, default=None)
+
+
+SPOILT = "could not create a primitive"
+"""What oneDNN says when a convolution ran out of memory, and sometimes for good in that thread."""
 
 
 class Prober:
@@ -55,31 +60,37 @@ class Prober:
         self._child.close()
         release_memory()
 
-    def try_batch_size(self, batch_size: int, values: Values, *arguments: Any) -> Measurement:
+    def try_batch_size(
+        self, batch_size: int, values: Values, expected: int | None, steps: int, method: str
+    ) -> Measurement:
         """Run a trial; arguments, result and errors are those of :func:`lit_autotune.trials.try_batch_size`."""
+        measured = None
         if self._isolation == "process" or (self._isolation == "auto" and self._is_risky(batch_size)):
             try:
-                measured = self._child.try_batch_size(values, *arguments)
+                measured = self._child.try_batch_size(values, expected, steps, method)
             except IsolationError as error:
                 self._isolation = "none"
                 self._warn(
                     f"trials run in this process, for the objects cannot be sent to another one ({error}); classes "
                     "of a script or notebook can, once cloudpickle is installed"
                 )
-                measured = self._try_here(values, *arguments)
-        else:
-            measured = self._try_here(values, *arguments)
+        if measured is None:
+            measured = self._try_here(values, expected, steps, method)
         if measured.peak_bytes is not None and batch_size > self._largest:
             self._largest, self._taken = batch_size, measured.peak_bytes - self._start_size
         return measured
 
-    def _try_here(self, *arguments: Any) -> Measurement:
+    def _try_here(self, values: Values, expected: int | None, steps: int, method: str) -> Measurement:
+        ceiling = self._budget.usable if self._budget else None
         try:
-            return try_batch_size(self._sandbox, *arguments, ceiling=self._budget.usable if self._budget else None)
-        except MemoryError:
-            if self._isolation == "auto" and self._sandbox.trainer.strategy.root_device.type == "cpu":
-                # Convolutions of this thread may have been spoilt: oneDNN can refuse every new one from then on.
+            return try_batch_size(self._sandbox, values, expected, steps, method, ceiling)
+        except MemoryError as error:
+            if self._isolation == "auto" and SPOILT in str(error):
                 self._isolation = "process"
+                self._warn(
+                    f"a convolution ran out of memory ({first_line(error)}), and oneDNN may refuse new ones in this "
+                    "process from now on: train in a new one, or tune with trial_isolation = 'process'"
+                )
             raise
 
     def _is_risky(self, batch_size: int) -> bool:

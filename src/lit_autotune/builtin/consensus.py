@@ -1,0 +1,29 @@
+"""Suggester ``consensus``: the middle one of three readings."""
+
+import math
+from statistics import median
+
+from lit_autotune.errors import LRSuggestionError
+from lit_autotune.hookspecs import hookimpl
+from lit_autotune.readings import readings
+from lit_autotune.types import LRCurve, LRSuggester
+
+
+def suggest(curve: LRCurve) -> float:
+    """The median of 1.5 x where 70 % of the fall is done, 3 x fastai's ``valley``, and 1/4 of the minimum's rate.
+
+    Each fails on other curves: the first where the loss falls in two stages, the second where noise breaks up the
+    descent, the third where the loss never climbs again. The one in the middle is wrong only if two fail alike.
+
+    Raises:
+        LRSuggestionError: If none of the three has an answer.
+    """
+    values = readings(curve)
+    if not values:
+        raise LRSuggestionError("the loss never falls; raise lr_max, or lower lr_min")
+    return math.exp(median(map(math.log, values)))
+
+
+@hookimpl
+def lit_autotune_lr_suggesters() -> list[LRSuggester]:
+    return [LRSuggester("consensus", suggest, "middle one of three readings: most of the fall, valley, minimum")]

@@ -30,11 +30,14 @@ def judge(curve: LRCurve, value: float) -> tuple[str, ...]:
 
 
 def lowest_edge(curve: LRCurve) -> Literal["low", "high"] | None:
-    """At which end of the range the loss is lowest, if at one: the range should be longer there."""
+    """At which end of the range the loss is lowest, if at one: the range should be longer there.
+
+    At the low end that is within the first half decade; at the high end the loss must still be falling.
+    """
     rates, losses = points(curve)
     smoothed = smooth(losses)
     index = smoothed.index(min(smoothed))
-    if index < len(smoothed) // 10:
+    if rates[index] < rates[0] * 10**EDGE_DECADES:
         return "low"
     if rates[-1] < curve.learning_rates[-1] or smoothed[index] < smoothed[-1]:
         return None

@@ -55,6 +55,21 @@ def moons() -> Data:
     return torch.tensor(inputs, dtype=torch.float32), torch.tensor(labels)
 
 
+def spirals() -> Data:
+    """Three arms of a spiral."""
+    generator = _generator()
+    labels = torch.arange(1500) % 3
+    radius = torch.rand(1500, generator=generator)
+    angle = 2 * math.pi * (labels / 3 + radius) + 0.15 * torch.randn(1500, generator=generator)
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1), labels
+
+
+def roll() -> Data:
+    """Points on a rolled-up sheet, as they come, and how far along the sheet they are."""
+    inputs, targets = datasets.make_swiss_roll(n_samples=1500, noise=0.3, random_state=0)
+    return torch.tensor(inputs, dtype=torch.float32), torch.tensor(targets, dtype=torch.float32)[:, None]
+
+
 def photo() -> Data:
     """Where in a photograph (32 waves of the place), and which colour is there."""
     image = torch.tensor(datasets.load_sample_image("china.jpg"), dtype=torch.float32)[::8, ::8] / 255

@@ -12,6 +12,8 @@ from lit_autotune.types import LRCurve
 POINTS_PER_DECADE = 5
 LEAST_FALL = 0.2
 """Share of the first loss. Below it a range test of the benchmark's development half said little; see its page."""
+LEAST_JUMPS = 20
+"""Below it a loss that can be negative fell too little: the share of the first loss says nothing there."""
 DISAGREEMENT = 10.0
 EDGE_DECADES = 0.5
 EDGE_FALL = 0.2
@@ -71,11 +73,11 @@ def _hardly_fell(curve: LRCurve) -> str:
 
 
 def _noise(curve: LRCurve) -> str:
-    """The noise is the typical jump from one step to the next."""
+    """The noise is the typical jump from one step to the next, and the only scale of a loss that can be negative."""
     _, losses = points(curve)
     fall = first_loss(losses) - min(smooth(losses))
     jump = median(abs(after - before) for before, after in pairwise(losses))
-    if fall > jump:
+    if fall > (1 if min(losses) >= 0 else LEAST_JUMPS) * jump:
         return ""
     return (
         f"the loss jumps by {jump:.2g} from step to step and fell by {max(fall, 0):.2g} only; "

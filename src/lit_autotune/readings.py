@@ -87,7 +87,7 @@ def middle_of_longest_fall(curve: LRCurve) -> float:
 READINGS: tuple[tuple[Callable[[LRCurve], float], float], ...] = (
     (mostly_fallen, 1.5),
     (middle_of_longest_fall, 3.0),
-    (lowest, 1 / 4),
+    (lowest, 1 / 3),
 )
 """Three readings that err independently, each with the factor from it to a good constant rate.
 

@@ -10,7 +10,7 @@ from lit_autotune.types import LRCurve, LRSuggester
 
 
 def suggest(curve: LRCurve) -> float:
-    """The median of 1.5 x where 70 % of the fall is done, 3 x fastai's ``valley``, and 1/4 of the minimum's rate.
+    """The median of 1.5 x where 70 % of the fall is done, 3 x fastai's ``valley``, and 1/3 of the minimum's rate.
 
     Each fails on other curves: the first where the loss falls in two stages, the second where noise breaks up the
     descent, the third where the loss never climbs again. The one in the middle is wrong only if two fail alike.

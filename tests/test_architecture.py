@@ -15,7 +15,7 @@ SOURCE = Path(lit_autotune.__file__).parent
 HEAVY = {"torch", "lightning", "pytorch_lightning", "matplotlib", "numpy"}
 
 FLOORS = [
-    {"errors", "types", "config", "hookspecs", "_text", "_version", "search", "curves", "readings", "quality"},
+    {"errors", "types", "config", "hookspecs", "_text", "_version", "search", "curves", "readings", "quality", "races"},
     {"registry", "plugin_checks", "settings", "suggestions"},
     {
         "sandbox",

@@ -1,6 +1,7 @@
-"""Measure what is missing and redraw the page."""
-
-from benchmarks.lr_suggestions.results import measure_missing
+"""Measure what is missing, then redraw the page."""
 
 if __name__ == "__main__":
-    measure_missing()
+    from benchmarks.lr_suggestions.report import write
+    from benchmarks.lr_suggestions.results import measure_missing
+
+    write(measure_missing())

@@ -87,7 +87,7 @@ def test_rules_agree_with_numpy(seed, noise, at):
     start = int(np.argmax(smoothed[: end + 1]))
     fallen = rates[start:][np.argmax(smoothed[start:] <= smoothed[start] - 0.7 * falls[end])]
     assert drop.suggest(curve(whole)) == pytest.approx(np.clip(2 * fallen, low, 5 * low))
-    assert consensus.suggest(curve(whole)) == pytest.approx(np.median([1.5 * fallen, 3 * low, rates[lowest] / 3]))
+    assert consensus.suggest(curve(whole)) == pytest.approx(np.median([2 * fallen, 3 * low, rates[lowest] / 3]))
 
 
 @quick

@@ -55,6 +55,46 @@ def moons() -> Data:
     return torch.tensor(inputs, dtype=torch.float32), torch.tensor(labels)
 
 
+def mislabelled() -> Data:
+    """Digits, of which a third bear a wrong label."""
+    images, labels = digits()
+    wrong = torch.rand(len(labels), generator=_generator()) < 0.33
+    return images, torch.where(wrong, (labels + 1 + torch.arange(len(labels)) % 9) % 10, labels)
+
+
+def rows_of_digits() -> Data:
+    """Digits as sequences of eight rows."""
+    images, labels = digits()
+    return images[:, 0], labels
+
+
+def bits_of_digits() -> Data:
+    """Digits, and the four bits of each."""
+    images, labels = digits()
+    return images, (labels[:, None] >> torch.arange(4) & 1).float()
+
+
+def friedman3() -> Data:
+    """Friedman's third regression problem: inputs from 0 to 1,760 as they come, an angle as the target."""
+    inputs, targets = datasets.make_friedman3(n_samples=1000, noise=0.1, random_state=0)
+    return torch.tensor(inputs, dtype=torch.float32), torch.tensor(targets, dtype=torch.float32)[:, None]
+
+
+def rings() -> Data:
+    """Three rings, one in the other."""
+    generator = _generator()
+    labels = torch.arange(1200) % 3
+    angle = 2 * math.pi * torch.rand(1200, generator=generator)
+    radius = 1 + labels + 0.15 * torch.randn(1200, generator=generator)
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1), labels
+
+
+def board() -> Data:
+    """The squares of a board of 3 by 3."""
+    inputs = 3 * torch.rand(1500, 2, generator=_generator())
+    return inputs - 1.5, inputs.long().sum(dim=1) % 2
+
+
 def spirals() -> Data:
     """Three arms of a spiral."""
     generator = _generator()

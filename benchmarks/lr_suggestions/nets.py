@@ -1,5 +1,7 @@
 """The nets: some hundred to some thousand parameters each. Each function builds one, with fresh weights."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,13 @@ def mlp(inputs: int, outputs: int, width: int = 48, norm: bool = False, act: typ
     for size in (inputs, width):
         layers += [nn.Linear(size, width), *([nn.BatchNorm1d(width)] if norm else []), act()]
     return nn.Sequential(*layers, nn.Linear(width, outputs))
+
+
+def deep_mlp(inputs: int, outputs: int, width: int = 24) -> nn.Module:
+    """Six hidden layers."""
+    sizes = [inputs, *[width] * 6]
+    layers = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.GELU())]
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(width, outputs))
 
 
 def cnn(outputs: int, size: int = 8, norm: bool = False) -> nn.Module:

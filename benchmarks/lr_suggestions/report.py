@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.lr_suggestions import development, held_out, peers, truth
+from benchmarks.lr_suggestions import peers, suite, truth
 from benchmarks.lr_suggestions.formulas import FORMULAS
 from benchmarks.lr_suggestions.results import Key
 from benchmarks.lr_suggestions.scores import BAD, Truth, Verdict, interval, spread
@@ -19,7 +19,7 @@ from lit_autotune.types import LRCurve
 
 DOCS = Path(__file__).parents[2] / "docs"
 START, END = "<!-- tables -->", "<!-- end of tables -->"
-HALVES = {"held-out": held_out.TASKS, "development": development.TASKS}
+HALVES = {"held-out": suite.HELD_OUT, "development": suite.DEVELOPMENT}
 DEFAULT = TunerConfig().lr_suggester
 
 Verdicts = dict[str, list[Verdict]]

@@ -47,9 +47,9 @@ def measure_missing() -> dict[Key, Any]:
 
 
 def _wanted() -> Iterator[Key]:
-    from benchmarks.lr_suggestions import development, held_out, peers, truth
+    from benchmarks.lr_suggestions import peers, suite, truth
 
-    for task in (*development.TASKS, *held_out.TASKS):
+    for task in suite.ALL:
         for seed in truth.SEEDS:
             for rate in (0.0, *truth.GRID):
                 yield "truth", task.name, rate, seed
@@ -63,11 +63,11 @@ def _wanted() -> Iterator[Key]:
 def _measure(key: Key) -> tuple[Key, Any]:
     import torch
 
-    from benchmarks.lr_suggestions import development, held_out, peers, truth
+    from benchmarks.lr_suggestions import peers, suite, truth
 
     torch.set_num_threads(1)
     kind, name, *rest = key
-    task = next(task for task in (*development.TASKS, *held_out.TASKS) if task.name == name)
+    task = next(task for task in suite.ALL if task.name == name)
     if kind == "truth":
         return key, truth.final_loss(task, *rest)
     window, seed, *peer = rest

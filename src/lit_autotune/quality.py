@@ -1,18 +1,16 @@
 """Whether the curve of a range test can be trusted, in words that say what to try."""
 
 import math
-from itertools import pairwise
-from statistics import median
 from typing import Literal
 
 from lit_autotune.curves import smooth
-from lit_autotune.readings import first_loss, points, readings
+from lit_autotune.readings import LEAST_JUMPS, fall_in_jumps, first_loss, points, readings, typical_jump
 from lit_autotune.types import LRCurve
 
 POINTS_PER_DECADE = 5
 LEAST_FALL = 0.2
 """Share of the first loss. Below it a range test of the benchmark's development half said little; see its page."""
-LEAST_JUMPS = 20
+LEAST_JUMPS_WITHOUT_BOUND = 20
 """Below it a loss that can be negative fell too little: the share of the first loss says nothing there."""
 DISAGREEMENT = 10.0
 EDGE_DECADES = 0.5
@@ -75,12 +73,12 @@ def _hardly_fell(curve: LRCurve) -> str:
 def _noise(curve: LRCurve) -> str:
     """The noise is the typical jump from one step to the next, and the only scale of a loss that can be negative."""
     _, losses = points(curve)
-    fall = first_loss(losses) - min(smooth(losses))
-    jump = median(abs(after - before) for before, after in pairwise(losses))
-    if fall > (1 if min(losses) >= 0 else LEAST_JUMPS) * jump:
+    jumps = fall_in_jumps(curve)
+    if jumps > (LEAST_JUMPS if min(losses) >= 0 else LEAST_JUMPS_WITHOUT_BOUND):
         return ""
+    jump = typical_jump(losses)
     return (
-        f"the loss jumps by {jump:.2g} from step to step and fell by {max(fall, 0):.2g} only; "
+        f"the loss jumps by {jump:.2g} from step to step and fell by {max(jumps * jump, 0):.2g} only; "
         "use a bigger batch, or raise lr_num_training"
     )
 

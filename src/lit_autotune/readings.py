@@ -1,6 +1,8 @@
 """What rules read off the curve of a range test: where the loss is lowest, has mostly fallen, falls longest."""
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
 
 from lit_autotune.curves import before_divergence, moving_average, smooth
@@ -8,6 +10,8 @@ from lit_autotune.errors import LRSuggestionError
 from lit_autotune.types import LRCurve
 
 FALLEN = 0.7
+LEAST_JUMPS = 2
+"""A fall of fewer typical jumps is noise."""
 
 
 def points(curve: LRCurve) -> tuple[list[float], list[float]]:
@@ -30,6 +34,25 @@ def averaged(curve: LRCurve) -> tuple[list[float], list[float]]:
 def first_loss(losses: list[float]) -> float:
     """The loss before anything was learned: the median of the first tenth, of at least five steps."""
     return median(losses[: max(5, len(losses) // 10)])
+
+
+def typical_jump(losses: list[float]) -> float:
+    """The noise: the median change of the loss from one step to the next."""
+    return median(abs(after - before) for before, after in pairwise(losses))
+
+
+def fall_in_jumps(curve: LRCurve) -> float:
+    """How far the smoothed loss falls below the first one, in typical jumps; infinite without any noise."""
+    _, losses = points(curve)
+    fall, jump = first_loss(losses) - min(smooth(losses)), typical_jump(losses)
+    return fall / jump if jump else math.copysign(math.inf, fall) if fall else 0.0
+
+
+def last_harmless(curve: LRCurve) -> float:
+    """The highest rate at which the smoothed loss is still no higher than at first, but for half a typical jump."""
+    rates, losses = points(curve)
+    level = first_loss(losses) + typical_jump(losses) / 2
+    return max((rate for rate, loss in zip(rates, smooth(losses), strict=True) if loss <= level), default=rates[0])
 
 
 def lowest(curve: LRCurve) -> float:
@@ -85,7 +108,7 @@ def middle_of_longest_fall(curve: LRCurve) -> float:
 
 
 READINGS: tuple[tuple[Callable[[LRCurve], float], float], ...] = (
-    (mostly_fallen, 1.5),
+    (mostly_fallen, 2.0),
     (middle_of_longest_fall, 3.0),
     (lowest, 1 / 3),
 )

@@ -255,7 +255,9 @@ def test_suggest_reads_a_saved_curve(project):
     assert done.returncode == 0, done.stderr
     report = TuningReport.model_validate_json((project / "r.json").read_bytes())
     for suggestion in report.learning_rate.suggestions:
-        assert f"{suggestion.value:.2e}" in done.stdout
+        assert f"{suggestion.value:.2e}  {suggestion.quality}" in done.stdout
+    for reason in next(answer.reasons for answer in report.learning_rate.suggestions if answer.suggester == "valley"):
+        assert reason in done.stdout
     assert re.search(r"^\* valley", done.stdout, re.M)
     assert (project / "new/plot.png").exists()
 

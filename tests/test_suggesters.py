@@ -106,6 +106,14 @@ def test_lightning_is_what_lightning_suggests(seed, noise, at):
     assert lightning.suggest(curve(losses.tolist())) == finder.suggestion()
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("cliff", [-3.0, -1.0])
+def test_consensus_where_nothing_falls(cliff, seed):
+    """On noise that ends in a cliff, what counts is where it begins to climb, not which noise was lowest."""
+    losses = 2.3 + np.random.default_rng(seed).normal(0, 0.1, 100) + 10 * np.maximum(LOGS - cliff, 0) ** 2
+    assert 10 ** (cliff - 2) < consensus.suggest(curve(losses)) < 10**cliff
+
+
 @rules
 @pytest.mark.parametrize("tail", [[1e30] * 30, [1e3, 1e20, 40, 30, 20, 10, 5, 3, 2.3, 2.3, 2.3], [math.nan] * 9])
 def test_what_comes_after_the_divergence_does_not_matter(rule, tail):

@@ -83,6 +83,50 @@ def _has_none(verdict: Verdict) -> bool:
     return verdict.value is None
 
 
+def suggestions_to_race(results: dict[Key, Any]) -> list[Key]:
+    """The default rule's suggestions, as keys of the races around them."""
+    rule = Registry.load().suggester(DEFAULT)
+    keys: list[Key] = []
+    for (kind, *rest), losses in results.items():
+        if kind == "sweep":
+            task, window, seed = rest
+            rates = lr_ladder(*truth.RANGES[window], truth.SWEEP_STEPS)
+            (answer,) = suggest_all(LRCurve(learning_rates=rates, losses=losses), [rule], {}, print)
+            if answer.value is not None:
+                keys.append(("race", task, window, seed, answer.value))
+    return keys
+
+
+def _race_table(results: dict[Key, Any], verdicts: dict[str, Verdicts]) -> list[str]:
+    """What verification gains, only where the flag is up, and always."""
+    lines = [
+        "| half | verification | mean regret | within 10 % of the best | diverges | extra steps |",
+        "|---|---|---|---|---|---|",
+    ]
+    races = {
+        (task, window, centre): value for (kind, task, window, *_, centre), value in results.items() if kind == "race"
+    }
+    for half, rules in verdicts.items():
+        grounds = {task.name: Truth(task.name, results) for task in HALVES[half]}
+        for name, wanted in {
+            "none": lambda v: False,
+            "where doubtful": lambda v: v.is_doubtful,
+            "always": lambda v: True,
+        }.items():
+            judged, steps = [], []
+            for verdict in rules[f"**`{DEFAULT}`**"]:
+                run = races[verdict.task, verdict.window, verdict.value] if wanted(verdict) and verdict.value else None
+                judged.append(grounds[verdict.task].judge(verdict.window, run["value"]) if run else verdict)
+                steps.append(run["steps"] if run else 0)
+            regret, close = interval(judged, lambda v: v.regret), interval(judged, lambda v: v.is_close)
+            lines.append(
+                f"| {half} | {name} | {regret[0]:.3f} ({regret[1]:.3f} to {regret[2]:.3f}) "
+                f"| {close[0]:.0%} ({close[1]:.0%} to {close[2]:.0%}) "
+                f"| {np.mean([v.diverges for v in judged]):.1%} | {np.mean(steps):.0f} |"
+            )
+    return lines
+
+
 def _range_table(verdicts: Verdicts) -> list[str]:
     lines = ["| range of the test | mean regret | within 10 % of the best | diverges |", "|---|---|---|---|"]
     for window in truth.RANGES:
@@ -152,7 +196,8 @@ def write(results: dict[Key, Any]) -> None:
         tests = len(truth.RANGES) * len(truth.SWEEP_SEEDS)
         parts.append([f"### {half.capitalize()} tasks: {len(HALVES[half])}, with {tests} range tests each"])
         parts += [_rule_table(rules), [_steps(results, half)], [f"`{DEFAULT}` by range:"], _range_table(rules)]
-    parts += [["### The flag"], _flag_table(verdicts), ["### The default rule on each held-out task"]]
+    parts += [["### The flag"], _flag_table(verdicts), ["### Verification by races"], _race_table(results, verdicts)]
+    parts.append(["### The default rule on each held-out task"])
     parts.append(_task_table(verdicts["held-out"]))
     page = DOCS / "lr_suggestions.md"
     block = "\n\n".join("\n".join(part) for part in parts)

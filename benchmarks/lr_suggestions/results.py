@@ -5,7 +5,8 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,10 @@ def _parse(line: str) -> tuple[list[Any], Any]:
         return [], None
 
 
-def measure_missing() -> dict[Key, Any]:
+def measure(wanted: Iterable[Key]) -> dict[Key, Any]:
     """Measure what is not in the file yet, and return all."""
     done = read()
-    missing = [key for key in _wanted() if key not in done]
+    missing = [key for key in wanted if key not in done]
     start = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool, FILE.open("a", encoding="utf-8") as file:
         for count, (key, value) in enumerate(pool.imap_unordered(_measure, missing, chunksize=20), 1):
@@ -46,7 +47,8 @@ def measure_missing() -> dict[Key, Any]:
     return done
 
 
-def _wanted() -> Iterator[Key]:
+def ground_and_sweeps() -> Iterator[Key]:
+    """Training on the grid, range tests, and those of the other tools."""
     from benchmarks.lr_suggestions import peers, suite, truth
 
     for task in suite.ALL:
@@ -64,6 +66,7 @@ def _measure(key: Key) -> tuple[Key, Any]:
     import torch
 
     from benchmarks.lr_suggestions import peers, suite, truth
+    from lit_autotune.races import race
 
     torch.set_num_threads(1)
     kind, name, *rest = key
@@ -74,6 +77,9 @@ def _measure(key: Key) -> tuple[Key, Any]:
     low, high = truth.RANGES[window]
     if kind == "sweep":
         return key, truth.sweep(task, low, high, seed)
+    if kind == "race":
+        heats = race(partial(truth.run, task, seed), peer[0])
+        return key, {"value": heats[0].learning_rate, "steps": sum(len(heat.losses) for heat in heats)}
     try:
         answer = peers.PEERS[peer[0]](task, low, high, seed)
     except Exception as error:  # a tool's failure is a result, too

@@ -1,4 +1,4 @@
-"""More tasks that rules and thresholds were developed on. They had been held out until one look at them gave an idea."""
+"""More tasks that rules and thresholds were developed on; held out until one look at them gave an idea."""
 
 from functools import partial
 

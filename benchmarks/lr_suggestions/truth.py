@@ -1,6 +1,7 @@
 """Ground truth: how training ends at each rate of a grid. And range tests, of the same nets on the same batches."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -39,6 +40,18 @@ def final_loss(task: Task, rate: float, seed: int) -> float:
     with torch.no_grad():
         loss = float(task.loss(net(inputs), targets))
     return loss if math.isfinite(loss) else math.inf
+
+
+def run(task: Task, seed: int, rate: float, steps: int) -> Iterator[float]:
+    """Losses of training at a constant rate, from the state and on the batches of the range test of this seed."""
+    net = task.start(seed)
+    optimizer = task.optimizer(net.parameters(), lr=rate)
+    for _, (inputs, targets) in zip(range(steps), task.batches(seed), strict=False):
+        optimizer.zero_grad()
+        loss = task.loss(net(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        yield loss.item()
 
 
 def sweep(task: Task, low: float, high: float, seed: int) -> list[float]:

@@ -45,10 +45,11 @@ def draw_lr_curve(axes: "Axes", curve: LRCurve, suggestions: Sequence[LRSuggesti
     axes.set_xlim(curve.learning_rates[0], curve.learning_rates[-1])
     _limit_losses(axes, smoothed)
     _mark_divergence(axes, rates, smoothed)
-    for suggestion in suggestions:
-        if suggestion.value is not None and suggestion.suggester != chosen:
-            axes.axvline(suggestion.value, color=GREY, linewidth=1, linestyle=":")
-            _label(axes, suggestion, GREY)
+    others = [(other.value, other.suggester) for other in suggestions if other.value and other.suggester != chosen]
+    for i, (value, name) in enumerate(sorted(others)):
+        axes.axvline(value, color=GREY, linewidth=1, linestyle=":")
+        # Neighbours at different heights: the rules' answers often lie close together.
+        _label(axes, f"{name} {value:.1e}", value, 0.02 + 0.25 * (i % 3))
     for suggestion in suggestions:
         if suggestion.value is not None and suggestion.suggester == chosen:
             axes.axvline(suggestion.value, color=RED, linewidth=1.8)
@@ -109,15 +110,14 @@ def _explain_doubt(axes: "Axes", reasons: Sequence[str]) -> None:
         axes.text(0, -0.16, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8, color=RED)
 
 
-def _label(axes: "Axes", suggestion: LRSuggestion, color: str) -> None:
-    assert suggestion.value is not None
+def _label(axes: "Axes", text: str, rate: float, height: float) -> None:
     axes.annotate(
-        f"{suggestion.suggester} {suggestion.value:.1e}",
-        (suggestion.value, 0.02),
+        text,
+        (rate, height),
         xycoords=("data", "axes fraction"),
         rotation=90,
         fontsize=8,
-        color=color,
+        color=GREY,
         ha="right",
         va="bottom",
     )

@@ -19,18 +19,18 @@ from lit_autotune.types import LRCurve
 
 DOCS = Path(__file__).parents[2] / "docs"
 START, END = "<!-- tables -->", "<!-- end of tables -->"
-HALVES = {"held-out": suite.HELD_OUT, "development": suite.DEVELOPMENT}
+PARTS = {"held-out": suite.HELD_OUT, "development": suite.DEVELOPMENT}
 DEFAULT = TunerConfig().lr_suggester
 
 Verdicts = dict[str, list[Verdict]]
 """Rule to the verdicts on all its suggestions."""
 
 
-def judge_all(results: dict[Key, Any], half: str) -> Verdicts:
-    """Every rule's suggestion on every range test of a half, judged."""
+def judge_all(results: dict[Key, Any], part: str) -> Verdicts:
+    """Every rule's suggestion on every range test of a part, judged."""
     suggesters = Registry.load().suggesters
     verdicts: Verdicts = {}
-    for task in HALVES[half]:
+    for task in PARTS[part]:
         ground = Truth(task.name, results)
         for window, (low, high) in truth.RANGES.items():
             rates = lr_ladder(low, high, truth.SWEEP_STEPS)
@@ -38,14 +38,14 @@ def judge_all(results: dict[Key, Any], half: str) -> Verdicts:
                 losses = results["sweep", task.name, window, seed]
                 curve = LRCurve(learning_rates=rates, losses=losses)
                 for answer in suggest_all(curve, suggesters, {}, print):
-                    verdict = ground.judge(window, answer.value, answer.quality == "doubtful")
+                    verdict = ground.judge(window, seed, answer.value, answer.quality == "doubtful")
                     verdicts.setdefault(f"**`{answer.suggester}`**", []).append(verdict)
                 for name, formula in FORMULAS.items():
                     value = _safely(formula, np.array(rates), np.array(losses))
-                    verdicts.setdefault(name, []).append(ground.judge(window, value))
+                    verdicts.setdefault(name, []).append(ground.judge(window, seed, value))
                 for name in peers.PEERS:
                     value = results["peer", task.name, window, seed, name]["value"]
-                    verdicts.setdefault(f"{name}, run", []).append(ground.judge(window, value))
+                    verdicts.setdefault(f"{name}, run", []).append(ground.judge(window, seed, value))
     return verdicts
 
 
@@ -65,22 +65,9 @@ def _rule_table(verdicts: Verdicts) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, given in sorted(verdicts.items(), key=lambda item: interval(item[1], lambda v: v.regret)):
-        regret, close = interval(given, lambda v: v.regret), interval(given, lambda v: v.is_close)
-        diverging, failing = (np.mean([test(v) for v in given]) for test in (_diverges, _has_none))
-        lines.append(
-            f"| {name} | {regret[0]:.3f} ({regret[1]:.3f} to {regret[2]:.3f}) "
-            f"| {close[0]:.0%} ({close[1]:.0%} to {close[2]:.0%}) "
-            f"| {diverging:.1%} | {failing:.1%} | {spread(given):.2f} |"
-        )
+        failing = np.mean([not _has_value(v) for v in given])
+        lines.append(f"| {name} | {_worth(given)} | {failing:.1%} | {spread(given):.2f} |")
     return lines
-
-
-def _diverges(verdict: Verdict) -> bool:
-    return verdict.diverges
-
-
-def _has_none(verdict: Verdict) -> bool:
-    return verdict.value is None
 
 
 def suggestions_to_race(results: dict[Key, Any]) -> list[Key]:
@@ -100,56 +87,67 @@ def suggestions_to_race(results: dict[Key, Any]) -> list[Key]:
 def _race_table(results: dict[Key, Any], verdicts: dict[str, Verdicts]) -> list[str]:
     """What verification gains, only where the flag is up, and always."""
     lines = [
-        "| half | verification | mean regret | within 10 % of the best | diverges | extra steps |",
+        "| part | verification | mean regret | within 10 % of the best | diverges | extra steps |",
         "|---|---|---|---|---|---|",
     ]
-    races = {
-        (task, window, centre): value for (kind, task, window, *_, centre), value in results.items() if kind == "race"
-    }
-    for half, rules in verdicts.items():
-        grounds = {task.name: Truth(task.name, results) for task in HALVES[half]}
-        for name, wanted in {
-            "none": lambda v: False,
-            "where doubtful": lambda v: v.is_doubtful,
-            "always": lambda v: True,
-        }.items():
+    policies = {"none": _never, "where doubtful": _is_doubtful, "always": _has_value}
+    for part, rules in verdicts.items():
+        grounds = {task.name: Truth(task.name, results) for task in PARTS[part]}
+        for policy, wanted in policies.items():
             judged, steps = [], []
             for verdict in rules[f"**`{DEFAULT}`**"]:
-                run = races[verdict.task, verdict.window, verdict.value] if wanted(verdict) and verdict.value else None
-                judged.append(grounds[verdict.task].judge(verdict.window, run["value"]) if run else verdict)
-                steps.append(run["steps"] if run else 0)
-            regret, close = interval(judged, lambda v: v.regret), interval(judged, lambda v: v.is_close)
-            lines.append(
-                f"| {half} | {name} | {regret[0]:.3f} ({regret[1]:.3f} to {regret[2]:.3f}) "
-                f"| {close[0]:.0%} ({close[1]:.0%} to {close[2]:.0%}) "
-                f"| {np.mean([v.diverges for v in judged]):.1%} | {np.mean(steps):.0f} |"
-            )
+                key = ("race", verdict.task, verdict.window, verdict.seed, verdict.value)
+                raced = results[key] if wanted(verdict) else None
+                ground = grounds[verdict.task]
+                judged.append(ground.judge(verdict.window, verdict.seed, raced["value"]) if raced else verdict)
+                steps.append(raced["steps"] if raced else 0)
+            lines.append(f"| {part} | {policy} | {_worth(judged)} | {np.mean(steps):.0f} |")
     return lines
+
+
+def _worth(given: list[Verdict]) -> str:
+    """Three cells: regret and share of good runs with their intervals, and the share that diverges."""
+    regret, close = interval(given, lambda v: v.regret), interval(given, lambda v: v.is_close)
+    return (
+        f"{regret[0]:.3f} ({regret[1]:.3f} to {regret[2]:.3f}) | {close[0]:.0%} ({close[1]:.0%} to {close[2]:.0%}) "
+        f"| {np.mean([v.diverges for v in given]):.1%}"
+    )
+
+
+def _never(verdict: Verdict) -> bool:
+    return False
+
+
+def _has_value(verdict: Verdict) -> bool:
+    return verdict.value is not None
+
+
+def _is_doubtful(verdict: Verdict) -> bool:
+    return verdict.is_doubtful and verdict.value is not None
 
 
 def _range_table(verdicts: Verdicts) -> list[str]:
-    lines = ["| range of the test | mean regret | within 10 % of the best | diverges |", "|---|---|---|---|"]
-    for window in truth.RANGES:
-        given = [verdict for verdict in verdicts[f"**`{DEFAULT}`**"] if verdict.window == window]
-        regret, close, diverging = (
-            np.mean([measure(v) for v in given]) for measure in (lambda v: v.regret, lambda v: v.is_close, _diverges)
-        )
-        lines.append(f"| {window} | {regret:.3f} | {close:.0%} | {diverging:.1%} |")
-    return lines
+    """The default rule on each range."""
+    given = verdicts[f"**`{DEFAULT}`**"]
+    return [
+        "| range of the test | mean regret | within 10 % of the best | diverges |",
+        "|---|---|---|---|",
+        *(f"| {window} | {_worth([v for v in given if v.window == window])} |" for window in truth.RANGES),
+    ]
 
 
 def _flag_table(verdicts: dict[str, Verdicts]) -> list[str]:
     lines = [
-        f"| half | suggestions | doubtful | bad: regret > {BAD} | bad ones flagged | bad if doubtful | bad if good |",
+        f"| part | suggestions | doubtful | bad: regret > {BAD} | bad ones flagged | bad if doubtful | bad if good |",
         "|---|---|---|---|---|---|---|",
     ]
-    for half, rules in verdicts.items():
+    for part, rules in verdicts.items():
         given = rules[f"**`{DEFAULT}`**"]
         up, down = ([v for v in given if v.is_doubtful == state] for state in (True, False))
         bad_up, bad_down = (sum(v.regret > BAD for v in part) for part in (up, down))
         bad = bad_up + bad_down
         lines.append(
-            f"| {half} | {len(given)} | {len(up) / len(given):.0%} | {bad} | {bad_up} of {bad} "
+            f"| {part} | {len(given)} | {len(up) / len(given):.0%} | {bad} | {bad_up} of {bad} "
             f"| {bad_up / max(len(up), 1):.0%} | {bad_down / max(len(down), 1):.1%} |"
         )
     return lines
@@ -169,9 +167,9 @@ def _task_table(verdicts: Verdicts) -> list[str]:
     return lines
 
 
-def _steps(results: dict[Key, Any], half: str) -> str:
+def _steps(results: dict[Key, Any], part: str) -> str:
     """What a range test costs, in training steps."""
-    names = [task.name for task in HALVES[half]]
+    names = [task.name for task in PARTS[part]]
     own = [
         len(before_divergence(value))
         for (kind, name, *_), value in results.items()
@@ -190,12 +188,12 @@ def _steps(results: dict[Key, Any], half: str) -> str:
 
 def write(results: dict[Key, Any]) -> None:
     """Renew the page's tables and its plot."""
-    verdicts = {half: judge_all(results, half) for half in HALVES}
+    verdicts = {part: judge_all(results, part) for part in PARTS}
     parts: list[Sequence[str]] = []
-    for half, rules in verdicts.items():
+    for part, rules in verdicts.items():
         tests = len(truth.RANGES) * len(truth.SWEEP_SEEDS)
-        parts.append([f"### {half.capitalize()} tasks: {len(HALVES[half])}, with {tests} range tests each"])
-        parts += [_rule_table(rules), [_steps(results, half)], [f"`{DEFAULT}` by range:"], _range_table(rules)]
+        parts.append([f"### {part.capitalize()} tasks: {len(PARTS[part])}, with {tests} range tests each"])
+        parts += [_rule_table(rules), [_steps(results, part)], [f"`{DEFAULT}` by range:"], _range_table(rules)]
     parts += [["### The flag"], _flag_table(verdicts), ["### Verification by races"], _race_table(results, verdicts)]
     parts.append(["### The default rule on each held-out task"])
     parts.append(_task_table(verdicts["held-out"]))

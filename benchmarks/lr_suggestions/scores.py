@@ -22,6 +22,7 @@ class Verdict:
     Attributes:
         task: Name of the task.
         window: Range of the range test.
+        seed: Seed of the range test.
         value: The suggestion, ``None`` if there was none.
         regret: 0 is the best rate of the grid, 1 is as bad as untrained. No suggestion counts as untrained.
         is_close: Whether training ends within 10 % of the best loss (and 1 % of the first).
@@ -31,6 +32,7 @@ class Verdict:
 
     task: str
     window: str
+    seed: int
     value: float | None
     regret: float
     is_close: bool
@@ -56,17 +58,17 @@ class Truth:
         self.regrets = ((capped - capped[self.best]) / (first - capped[self.best])).clip(0, 1).mean(axis=1)
         self.diverging = (ends > first + 0.01 * np.abs(first)).mean(axis=1)
 
-    def judge(self, window: str, value: float | None, is_doubtful: bool = False) -> Verdict:
+    def judge(self, window: str, seed: int, value: float | None, is_doubtful: bool = False) -> Verdict:
         """The worth of a suggestion."""
         if value is None:
-            return Verdict(self.task, window, None, 1.0, False, False, is_doubtful)
+            return Verdict(self.task, window, seed, None, 1.0, False, False, is_doubtful)
         regret, loss, diverging = (
             float(np.interp(np.log10(value), self.logs, values))
             for values in (self.regrets, self.losses, self.diverging)
         )
         best = float(self.losses[self.best])
         close = loss <= best + 0.1 * abs(best) + 0.01 * abs(self.first)
-        return Verdict(self.task, window, value, regret, close, diverging >= 0.5, is_doubtful)
+        return Verdict(self.task, window, seed, value, regret, close, diverging >= 0.5, is_doubtful)
 
 
 def interval(verdicts: Sequence[Verdict], measure: Callable[[Verdict], float]) -> tuple[float, float, float]:

@@ -166,7 +166,7 @@ def test_more_when_debugging(project):
         (
             ["tune", "--lr-suggester", "steep"],
             2,
-            "lr_suggester = 'steep' is unknown; known are minimum, steepest, valley",
+            "lr_suggester = 'steep' is unknown; known are consensus, drop, lightning, minimum, slide, steepest, valley",
         ),
         (["tune", "--batch-size-mode", "powr"], 2, "did you mean 'power'"),
         (["tune", "--lr-min", "2"], 2, "--lr-min: lr_min (2) must be below lr_max (1)"),
@@ -224,7 +224,7 @@ def test_no_answer_is_code_3(project):
     change_net(project, RISING)
     done = autotune("tune")
     assert done.returncode == 3
-    assert "steepest has no suggestion: the loss never falls" in done.stderr
+    assert "consensus has no suggestion: the loss never falls" in done.stderr
 
 
 def test_interrupted_is_code_130(project):
@@ -255,7 +255,9 @@ def test_suggest_reads_a_saved_curve(project):
     assert done.returncode == 0, done.stderr
     report = TuningReport.model_validate_json((project / "r.json").read_bytes())
     for suggestion in report.learning_rate.suggestions:
-        assert f"{suggestion.value:.2e}" in done.stdout
+        assert f"{suggestion.value:.2e}  {suggestion.quality}" in done.stdout
+    for reason in next(answer.reasons for answer in report.learning_rate.suggestions if answer.suggester == "valley"):
+        assert reason in done.stdout
     assert re.search(r"^\* valley", done.stdout, re.M)
     assert (project / "new/plot.png").exists()
 
@@ -303,4 +305,5 @@ def test_blocked_plugin_is_gone(project):
     done = autotune("tune", "-p", "no:valley", "--report", "r.json")
     assert done.returncode == 0, done.stderr
     report = TuningReport.model_validate_json((project / "r.json").read_bytes())
-    assert [suggestion.suggester for suggestion in report.learning_rate.suggestions] == ["minimum", "steepest"]
+    asked = [suggestion.suggester for suggestion in report.learning_rate.suggestions]
+    assert asked == ["consensus", "drop", "lightning", "minimum", "slide", "steepest"]

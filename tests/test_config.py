@@ -39,7 +39,7 @@ def test_defaults():
 def test_defaults_change_nothing():
     """Fields beyond the documented ones leave a plain config's meaning alone."""
     assert (TunerConfig().batch_size_max, TunerConfig().batch_size_attribute, TunerConfig().lr_attribute) == (None,) * 3
-    assert (TunerConfig().lr_suggester, TunerConfig().options) == ("steepest", {})
+    assert (TunerConfig().lr_suggester, TunerConfig().options) == ("consensus", {})
 
 
 def test_options_are_not_shared():

@@ -15,7 +15,7 @@ from lit_autotune.testing import valley
 from lit_autotune.types import LRCurve
 from models import Blobs, Net, quiet_trainer
 
-SUGGESTERS = ["minimum", "steepest", "valley"]
+SUGGESTERS = ["consensus", "drop", "lightning", "minimum", "slide", "steepest", "valley"]
 HEAD = """
 import pluggy
 from lit_autotune import BatchSizeStrategy, LRSuggester, LRSuggestionError, TuningStep, hookimpl
@@ -218,7 +218,7 @@ def test_failing_suggester_has_no_answer_and_others_have_theirs(install):
     registry, said = Registry.load(), []
     answers = {answer.suggester: answer for answer in suggest_all(CURVE, registry.suggesters, {}, said.append)}
     assert answers["fails"].value is None
-    assert "IndexError: off by one" in answers["fails"].reason
+    assert "IndexError: off by one" in answers["fails"].reasons[0]
     [warning] = said
     assert "'fails'" in warning
     for name in SUGGESTERS:
@@ -232,7 +232,7 @@ def test_suggestion_that_is_no_rate_is_not_used(install, answer):
     said = []
     [suggestion] = suggest_all(CURVE, [Registry.load().suggester("odd")], {}, said.append)
     assert suggestion.value is None
-    assert "not a positive number" in suggestion.reason
+    assert "not a positive number" in suggestion.reasons[0]
     assert said
 
 

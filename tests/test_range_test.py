@@ -325,7 +325,7 @@ def test_nothing_fits_the_chosen_rule():
             self.count += 1
             return super().training_step(batch, batch_idx) * 0 + self.count
 
-    with pytest.raises(LRSuggestionError, match="steepest has no suggestion: the loss never falls"):
+    with pytest.raises(LRSuggestionError, match="consensus has no suggestion: the loss never falls"):
         tuned(Rising())
 
 

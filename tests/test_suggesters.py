@@ -1,20 +1,23 @@
 """What the built-in rules read off a curve, against independent implementations; asking all; the curve itself."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.pytorch.tuner import lr_finder
 from pydantic import BaseModel, ValidationError
 
-from lit_autotune.builtin import minimum, steepest, valley
-from lit_autotune.curves import lr_ladder, smooth
+from lit_autotune.builtin import consensus, drop, lightning, minimum, slide, steepest, valley
+from lit_autotune.curves import before_divergence, lr_ladder, smooth
 from lit_autotune.errors import LRSuggestionError
 from lit_autotune.suggestions import pick, suggest_all
 from lit_autotune.types import LRCurve, LRSuggester, LRSuggestion
 
-RULES = {"minimum": minimum.suggest, "steepest": steepest.suggest, "valley": valley.suggest}
+RULES = {rule.__name__.rpartition(".")[2]: rule.suggest for rule in (consensus, drop, minimum, slide, steepest, valley)}
 SUGGESTERS = [LRSuggester(name, suggest, "") for name, suggest in RULES.items()]
 RATES = lr_ladder(1e-8, 1.0, 100)
 LOGS = np.log10(RATES)
@@ -43,7 +46,11 @@ def numpy_smooth(losses):
 
 
 def fastai_valley(rates, losses):
-    """The rule as fastai's notes have it, the longest decreasing subsequence found step by step."""
+    """The rule as fastai's notes have it, on its moving average, the longest decreasing subsequence step by step."""
+    weights = 0.98 ** np.arange(len(losses))
+    losses = np.array([np.average(losses[: i + 1], weights=weights[i::-1]) for i in range(len(losses))])
+    part = slice(len(losses) // 10, -5)
+    rates, losses = rates[part], losses[part]
     lengths = np.ones(len(losses), int)
     end = 0
     for i in range(len(losses)):
@@ -65,17 +72,57 @@ def test_smoothing_agrees_with_numpy():
 @quick
 @given(seed=st.integers(0, 10**6), noise=st.sampled_from([0.003, 0.02, 0.1]), at=st.floats(-6, -2))
 def test_rules_agree_with_numpy(seed, noise, at):
-    """Each rule gives what an independent implementation gives."""
-    losses = descent(seed, noise, at)
+    """Each rule gives what an independent implementation gives, of the curve up to where it diverges."""
+    whole = descent(seed, noise, at)
+    losses = np.array(before_divergence(whole))
+    rates = np.array(RATES[: len(losses)])
     smoothed = numpy_smooth(losses)
     lowest = int(np.argmin(smoothed))
-    slopes = np.empty(100)
-    slopes[1:-1] = (smoothed[2:] - smoothed[:-2]) / (np.log(RATES[2:]) - np.log(RATES[:-2]))
-    slopes[0] = (smoothed[1] - smoothed[0]) / np.log(RATES[1] / RATES[0])
-    slopes[-1] = (smoothed[-1] - smoothed[-2]) / np.log(RATES[-1] / RATES[-2])
-    assert steepest.suggest(curve(losses)) == RATES[int(np.argmin(slopes[: lowest + 1]))]
-    assert minimum.suggest(curve(losses)) == pytest.approx(RATES[lowest] / 10)
-    assert valley.suggest(curve(losses)) == fastai_valley(RATES, smooth(list(losses)))
+    assert steepest.suggest(curve(whole)) == rates[np.argmin(np.gradient(smoothed, np.log(rates))[: lowest + 1])]
+    assert minimum.suggest(curve(whole)) == pytest.approx(rates[lowest] / 10)
+    low = fastai_valley(rates, losses)
+    assert valley.suggest(curve(whole)) == low
+    falls = np.maximum.accumulate(smoothed) - smoothed
+    end = int(np.argmax(falls))
+    start = int(np.argmax(smoothed[: end + 1]))
+    fallen = rates[start:][np.argmax(smoothed[start:] <= smoothed[start] - 0.7 * falls[end])]
+    assert drop.suggest(curve(whole)) == pytest.approx(np.clip(2 * fallen, low, 5 * low))
+    assert consensus.suggest(curve(whole)) == pytest.approx(np.median([2 * fallen, 3 * low, rates[lowest] / 3]))
+
+
+@quick
+@given(seed=st.integers(0, 10**6), noise=st.sampled_from([0.003, 0.02, 0.1]), at=st.floats(-6, -2))
+def test_lightning_is_what_lightning_suggests(seed, noise, at):
+    """The incumbent's rule gives, digit for digit, what its own code makes of the same losses."""
+    losses = torch.tensor(descent(seed, noise, at), dtype=torch.float32)
+    callback, finder = lr_finder._LRCallback(100), lr_finder._LRFinder("exponential", 1e-8, 1.0, 100)
+    trainer = mock.MagicMock(should_stop=False, accumulate_grad_batches=1)
+    trainer.fit_loop.batch_idx, trainer.strategy.broadcast = 0, lambda value: value
+    for trainer.global_step, loss in enumerate(losses, 1):
+        callback.on_train_batch_end(trainer, None, loss, None, 0)
+        if trainer.should_stop:
+            break
+    finder.results = {"lr": RATES[: len(callback.losses)], "loss": callback.losses}
+    assert lightning.suggest(curve(losses.tolist())) == finder.suggestion()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("cliff", [-3.0, -1.0])
+def test_consensus_where_nothing_falls(cliff, seed):
+    """On noise that ends in a cliff, what counts is where it begins to climb, not which noise was lowest."""
+    losses = 2.3 + np.random.default_rng(seed).normal(0, 0.1, 100) + 10 * np.maximum(LOGS - cliff, 0) ** 2
+    assert 10 ** (cliff - 2) < consensus.suggest(curve(losses)) < 10**cliff
+
+
+@rules
+@pytest.mark.parametrize("tail", [[1e30] * 30, [1e3, 1e20, 40, 30, 20, 10, 5, 3, 2.3, 2.3, 2.3], [math.nan] * 9])
+def test_what_comes_after_the_divergence_does_not_matter(rule, tail):
+    """A test that nobody stopped gives the same answer as one that was stopped when it diverged."""
+    losses = list(descent())
+    losses[100 - len(tail) :] = tail
+    stopped = before_divergence(losses)
+    assert len(stopped) < 100 or math.isnan(tail[0])
+    assert rule(curve(losses)) == rule(curve(stopped, RATES[: len(stopped)]))
 
 
 def test_rules_by_hand():
@@ -83,7 +130,8 @@ def test_rules_by_hand():
     losses = np.abs(LOGS + 4)
     assert minimum.suggest(curve(losses)) == pytest.approx(1e-5, rel=0.15)
     assert 1e-8 <= steepest.suggest(curve(losses)) <= 1e-4
-    assert valley.suggest(curve(losses)) == pytest.approx(1e-6, rel=0.5)
+    assert drop.suggest(curve(losses)) == pytest.approx(2e-4 / 10**1.2, rel=0.15)
+    assert 1e-7 < valley.suggest(curve(losses)) < 1e-5
 
 
 @pytest.mark.parametrize("noise", [1e-3, 1e-2, 3e-2])
@@ -155,14 +203,15 @@ def test_too_few_points(losses):
     answers = suggest_all(curve(losses, RATES[: len(losses)]), SUGGESTERS, {}, pytest.fail)
     assert [answer.suggester for answer in answers] == list(RULES)
     assert all(answer.value is None for answer in answers)
-    assert all(f"only {min(4, len(losses))} of {len(losses)} steps" in answer.reason for answer in answers)
+    assert all(f"only {min(4, len(losses))} of {len(losses)} steps" in answer.reasons[0] for answer in answers)
+    assert {answer.quality for answer in answers} == {"doubtful"}
 
 
 def test_no_answer_is_no_failure():
     """A rule that has no answer says why; nobody is warned."""
     (answer,) = suggest_all(curve([1.0] * 100), [LRSuggester("steepest", steepest.suggest, "")], {}, pytest.fail)
     assert answer.value is None
-    assert "never falls" in answer.reason
+    assert "never falls" in answer.reasons[0]
 
 
 @pytest.mark.parametrize("value", [None, "1e-3", True, 0.0, -1.0, math.nan, math.inf, [1e-3]])
@@ -172,7 +221,7 @@ def test_answers_that_are_no_rate(value):
     odd = LRSuggester("odd", lambda curve: value, "")
     first, second = suggest_all(curve(descent()), [odd, SUGGESTERS[0]], {}, warnings.append)
     assert first.value is None
-    assert first.reason
+    assert first.reasons
     assert second.value is not None
     assert len(warnings) == 1
     assert "odd" in warnings[0]
@@ -184,7 +233,7 @@ def test_a_suggester_that_fails():
     broken = LRSuggester("broken", lambda curve: {}["gone"], "")
     first, second = suggest_all(curve(descent()), [broken, SUGGESTERS[0]], {}, warnings.append)
     assert first.value is None
-    assert "KeyError" in first.reason
+    assert "KeyError" in first.reasons[0]
     assert second.value is not None
     assert len(warnings) == 1
 
@@ -211,8 +260,8 @@ def test_pick():
     """The named answer is taken; without one the error says why, and what the others say."""
     answers = (
         LRSuggestion(suggester="a", value=1e-3),
-        LRSuggestion(suggester="b", reason="the loss never falls"),
-        LRSuggestion(suggester="c", reason="nor here"),
+        LRSuggestion(suggester="b", reasons=("the loss never falls",)),
+        LRSuggestion(suggester="c", reasons=("nor here",)),
     )
     assert pick(answers, "a") == 1e-3
     with pytest.raises(LRSuggestionError, match=r"b has no suggestion: the loss never falls.*a 1\.00e-03") as caught:

@@ -4,7 +4,8 @@ Where things are:
 
 - ``orchestrator``: :func:`tune`, which runs the steps and writes what they found
 - ``builtin/``: the steps, batch-size strategies and learning-rate suggesters, a small plugin module each
-- ``search``: drives a batch-size strategy; ``curves``: the mathematics of the range test
+- ``search``: drives a batch-size strategy; ``curves``: the mathematics of the range test; ``quality``: whether a
+  curve can be trusted; ``suggestions``: :func:`suggest_lr`, the suggesters' reading of a curve
 - ``trials``: fits on copies; ``sandbox`` and ``copies``: the copies; ``attributes``: where settings are kept
 - ``registry``, ``hookspecs``, ``types``: plugins; ``config``, ``settings``, ``experiment``: configuration
 - ``cli/``: the ``autotune`` command, one file per subcommand
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from lit_autotune.orchestrator import tune
     from lit_autotune.report import TuningReport
     from lit_autotune.search import search_batch_size
+    from lit_autotune.suggestions import suggest_lr
     from lit_autotune.tuner import Tuner
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "__version__",
     "hookimpl",
     "search_batch_size",
+    "suggest_lr",
     "tune",
 ]
 
@@ -75,6 +78,7 @@ _LAZY = {
     "Tuner": "tuner",
     "TuningReport": "report",
     "search_batch_size": "search",
+    "suggest_lr": "suggestions",
     "tune": "orchestrator",
 }
 

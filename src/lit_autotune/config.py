@@ -75,7 +75,8 @@ class TunerConfig(BaseModel):
         4.0, gt=0, description="Stop once the loss lies this many times its fall above its start; none: never stop."
     )
     lr_suggester: str = Field(
-        "steepest", description="Suggestion to apply: `steepest`, `minimum`, `valley`, or one that a plugin brings."
+        "consensus",
+        description="Rule to apply: `consensus`, `drop`, `minimum`, `slide`, `steepest`, `valley`, or a plugin's.",
     )
     lr_attribute: str | None = Field(
         None,

@@ -127,12 +127,14 @@ def _trial_table(result: BatchSizeResult) -> "Table":
 
 
 def _suggestion_table(result: LearningRateResult) -> "Table":
-    table = _new_table("Learning-rate suggestions", ("suggester", "learning rate", ""), right=(1,))
+    table = _new_table("Learning-rate suggestions", ("suggester", "learning rate", "quality", ""), right=(1,))
     for suggestion in result.suggestions:
         chosen = suggestion.suggester == result.suggester
         value = "-" if suggestion.value is None else f"{suggestion.value:.2e}"
-        note = "chosen" if chosen else suggestion.reason
-        table.add_row(suggestion.suggester, value, note, style="bold green" if chosen else None)
+        # Most reasons are about the curve, and the same for all rules: once is enough.
+        notes = (*(["chosen"] if chosen else []), *(suggestion.reasons if chosen or suggestion.value is None else ()))
+        style = None if not chosen else "bold green" if suggestion.quality == "good" else "bold yellow"
+        table.add_row(suggestion.suggester, value, suggestion.quality, "\n".join(notes), style=style)
     return table
 
 

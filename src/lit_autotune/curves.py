@@ -50,6 +50,21 @@ def log_slopes(learning_rates: Sequence[float], losses: Sequence[float]) -> list
     return slopes
 
 
+def moving_average(values: Sequence[float], beta: float = 0.98) -> list[float]:
+    """Exponential moving average with exact bias correction, as fastai records losses. It lags behind."""
+    means: list[float] = []
+    for count, value in enumerate(values, 1):
+        before = means[-1] if means else value
+        means.append(before + (value - before) * (1 - beta) / (1 - beta**count))
+    return means
+
+
+def before_divergence(losses: Sequence[float]) -> Sequence[float]:
+    """The losses up to where :class:`DivergenceMonitor` stops; of a test that it stopped already, all of them."""
+    monitor = DivergenceMonitor()
+    return losses[: next((i for i, loss in enumerate(losses, 1) if monitor.update(loss)), len(losses))]
+
+
 class DivergenceMonitor:
     """Says when a range test has diverged. Works for losses of any sign and size.
 

@@ -1,6 +1,7 @@
 """The plot of an LR range test."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,15 +45,20 @@ def draw_lr_curve(axes: "Axes", curve: LRCurve, suggestions: Sequence[LRSuggesti
     axes.set_xlim(curve.learning_rates[0], curve.learning_rates[-1])
     _limit_losses(axes, smoothed)
     _mark_divergence(axes, rates, smoothed)
-    for suggestion in suggestions:
-        if suggestion.value is not None and suggestion.suggester != chosen:
-            axes.axvline(suggestion.value, color=GREY, linewidth=1, linestyle=":")
-            _label(axes, suggestion, GREY)
+    others = [(other.value, other.suggester) for other in suggestions if other.value and other.suggester != chosen]
+    for i, (value, name) in enumerate(sorted(others)):
+        axes.axvline(value, color=GREY, linewidth=1, linestyle=":")
+        # Neighbours at different heights: the rules' answers often lie close together.
+        _label(axes, f"{name} {value:.1e}", value, 0.02 + 0.25 * (i % 3))
     for suggestion in suggestions:
         if suggestion.value is not None and suggestion.suggester == chosen:
             axes.axvline(suggestion.value, color=RED, linewidth=1.8)
-            axes.plot([], [], color=RED, linewidth=1.8, label=f"suggestion ({chosen}): {suggestion.value:.2e}")
+            doubt = "" if suggestion.quality == "good" else ", doubtful"
+            axes.plot([], [], color=RED, linewidth=1.8, label=f"suggestion ({chosen}): {suggestion.value:.2e}{doubt}")
     axes.set_xlabel("learning rate")
+    _explain_doubt(
+        axes, [reason for suggestion in suggestions if suggestion.suggester == chosen for reason in suggestion.reasons]
+    )
     axes.set_ylabel("training loss")
     axes.set_title("LR range test", loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
@@ -95,15 +101,23 @@ def _mark_divergence(axes: "Axes", rates: Sequence[float], smoothed: Sequence[fl
         axes.axvspan(beyond[0], axes.get_xlim()[1], color=RED, alpha=0.08, linewidth=0, label="diverging")
 
 
-def _label(axes: "Axes", suggestion: LRSuggestion, color: str) -> None:
-    assert suggestion.value is not None
+def _explain_doubt(axes: "Axes", reasons: Sequence[str]) -> None:
+    """Say below the axes why the suggestion is doubtful."""
+    lines = [
+        line for reason in reasons for line in textwrap.wrap(reason, 110, initial_indent="- ", subsequent_indent="  ")
+    ]
+    if lines:
+        axes.text(0, -0.16, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8, color=RED)
+
+
+def _label(axes: "Axes", text: str, rate: float, height: float) -> None:
     axes.annotate(
-        f"{suggestion.suggester} {suggestion.value:.1e}",
-        (suggestion.value, 0.02),
+        text,
+        (rate, height),
         xycoords=("data", "axes fraction"),
         rotation=90,
         fontsize=8,
-        color=color,
+        color=GREY,
         ha="right",
         va="bottom",
     )

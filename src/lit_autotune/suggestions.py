@@ -1,16 +1,54 @@
-"""Asking suggesters for their reading of a curve."""
+"""Asking suggesters for their reading of a curve, and how far it can be trusted."""
 
 import math
 import numbers
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from lit_autotune._text import first_line
-from lit_autotune.errors import LRSuggestionError, PluginError
-from lit_autotune.registry import bind_options
+from lit_autotune.config import TunerConfig
+from lit_autotune.errors import ConfigError, LRSuggestionError, PluginError
+from lit_autotune.quality import judge
+from lit_autotune.registry import Registry, bind_options
 from lit_autotune.types import LRCurve, LRSuggester, LRSuggestion
 
 MIN_POINTS = 5
+
+
+def suggest_lr(lrs: Iterable[float], losses: Iterable[float], suggester: str | None = None) -> LRSuggestion:
+    """Read a learning rate off the curve of an LR range test, wherever it was measured.
+
+    It is the very reading that the range test of :func:`lit_autotune.tune` applies.
+
+    Args:
+        lrs: The rate of each step, strictly increasing. Lists, arrays and tensors of one dimension will do.
+        losses: The raw training loss of each step, not smoothed. NaN and infinity are missing points.
+        suggester: Name of the rule; by default that of ``TunerConfig.lr_suggester``.
+
+    Returns:
+        The suggestion. Its ``value`` is ``None`` if the rule has no answer; ``reasons`` say why.
+
+    Raises:
+        ConfigError: If the numbers are no curve.
+        UnknownNameError: If no loaded plugin provides the rule.
+    """
+    rule = Registry.load().suggester(suggester or TunerConfig().lr_suggester)
+    curve = _curve(lrs, losses)
+    (suggestion,) = suggest_all(curve, [rule], {}, lambda text: warnings.warn(text, stacklevel=2))
+    return suggestion
+
+
+def _curve(lrs: Iterable[float], losses: Iterable[float]) -> LRCurve:
+    try:
+        return LRCurve(learning_rates=tuple(map(float, lrs)), losses=tuple(map(float, losses)))
+    except ValidationError as error:
+        text = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"suggest_lr: {text}") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"suggest_lr: {first_line(error)}; give two sequences of numbers") from error
 
 
 def suggest_all(
@@ -28,21 +66,29 @@ def _suggest(
 ) -> LRSuggestion:
     points = len(curve.finite()[0])
     if points < MIN_POINTS:
-        reason = (
-            f"only {points} of {len(curve.losses)} steps had a finite loss; lower lr_min, or look for NaN in the data"
+        return _no_answer(
+            suggester,
+            f"only {points} of {len(curve.losses)} steps had a finite loss; lower lr_min, or look for NaN in the data",
         )
-        return LRSuggestion(suggester=suggester.name, reason=reason)
     try:
         value = suggester.suggest(curve, **bind_options(suggester, options))
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
             raise PluginError(f"it returned {value!r}, not a positive number")
     except LRSuggestionError as error:
-        return LRSuggestion(suggester=suggester.name, reason=first_line(error))
+        return _no_answer(suggester, first_line(error))
     except (Exception, SystemExit) as error:  # a suggester is foreign code
         reason = f"failed with {type(error).__name__}: {first_line(error)}"
         warn(f"suggester {suggester.name!r} {reason}")
-        return LRSuggestion(suggester=suggester.name, reason=reason)
-    return LRSuggestion(suggester=suggester.name, value=float(value))
+        return _no_answer(suggester, reason)
+    value = float(value)
+    reasons = judge(curve, value)
+    return LRSuggestion(
+        suggester=suggester.name, value=value, quality="doubtful" if reasons else "good", reasons=reasons
+    )
+
+
+def _no_answer(suggester: LRSuggester, reason: str) -> LRSuggestion:
+    return LRSuggestion(suggester=suggester.name, quality="doubtful", reasons=(reason,))
 
 
 def pick(suggestions: Sequence[LRSuggestion], name: str) -> float:
@@ -54,5 +100,6 @@ def pick(suggestions: Sequence[LRSuggestion], name: str) -> float:
     chosen = next(suggestion for suggestion in suggestions if suggestion.suggester == name)
     if chosen.value is not None:
         return chosen.value
+    why = "; ".join(chosen.reasons)
     others = ", ".join(f"{other.suggester} {other.value:.2e}" for other in suggestions if other.value is not None)
-    raise LRSuggestionError(f"{name} has no suggestion: {chosen.reason}" + (f" (others: {others})" if others else ""))
+    raise LRSuggestionError(f"{name} has no suggestion: {why}" + (f" (others: {others})" if others else ""))

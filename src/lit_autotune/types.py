@@ -4,11 +4,15 @@ import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import pairwise
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from lit_autotune.orchestrator import TuningContext
 
 # One NaN object for all, so that a report read back from JSON equals the one written.
@@ -92,6 +96,25 @@ class LRCurve(Record):
             raise ValueError("learning rates must be positive, finite and strictly increasing")
         return self
 
+    def plot(self, suggestion: "LRSuggestion | None" = None) -> "Figure":
+        """Draw the curve, for a notebook.
+
+        Args:
+            suggestion: What to mark in it, as :func:`lit_autotune.suggest_lr` returns it.
+
+        Returns:
+            A figure that belongs to no window and no global state.
+        """
+        from lit_autotune.plotting import plot_lr_curve
+
+        return plot_lr_curve(self, (suggestion,) if suggestion else (), suggestion.suggester if suggestion else "")
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write the points as two columns, ``learning_rate`` and ``loss``; a missing loss is ``nan``."""
+        points = zip(self.learning_rates, self.losses, strict=True)
+        lines = ["learning_rate,loss", *(f"{rate!r},{loss!r}" for rate, loss in points)]
+        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
     def finite(self) -> tuple[list[float], list[float]]:
         """The points whose loss is a finite number, as (learning rates, losses)."""
         points = [
@@ -106,12 +129,14 @@ class LRSuggestion(Record):
     Attributes:
         suggester: Name of the rule.
         value: The suggested learning rate, or ``None`` if the rule has no answer.
-        reason: Why there is no answer.
+        quality: ``"good"``, or ``"doubtful"`` if the curve gives reason to distrust the value, or there is none.
+        reasons: Why it is doubtful, and what to try.
     """
 
     suggester: str
     value: float | None = None
-    reason: str = ""
+    quality: Literal["good", "doubtful"] = "good"
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,8 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
     plot_path = _save_plot(context, curve, suggestions) if context.save_plot else None
     chosen = pick(suggestions, config.lr_suggester)
     console.line(f"✓ Suggested learning rate: {chosen:.2e}", "bold green")
+    for reason in next(answer.reasons for answer in suggestions if answer.suggester == config.lr_suggester):
+        console.warn(f"the suggestion is doubtful: {reason}")
     applied = config.update_model_lr and plan.setting is not None
     old = None if plan.setting is None else plan.setting.value
     if plan.setting is not None and applied:

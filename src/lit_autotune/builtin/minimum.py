@@ -1,8 +1,7 @@
 """Suggester ``minimum``: a tenth of the rate where the loss is lowest."""
 
-from lit_autotune.curves import smooth
-from lit_autotune.errors import LRSuggestionError
 from lit_autotune.hookspecs import hookimpl
+from lit_autotune.readings import lowest
 from lit_autotune.types import LRCurve, LRSuggester
 
 
@@ -12,12 +11,7 @@ def suggest(curve: LRCurve) -> float:
     Raises:
         LRSuggestionError: If the lowest loss is the first one, so that it never fell.
     """
-    rates, losses = curve.finite()
-    smoothed = smooth(losses)
-    lowest = smoothed.index(min(smoothed))
-    if lowest == 0:
-        raise LRSuggestionError("the loss is lowest at the first rate; lower lr_min")
-    return rates[lowest] / 10
+    return lowest(curve) / 10
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 from lit_autotune.curves import log_slopes, smooth
 from lit_autotune.errors import LRSuggestionError
 from lit_autotune.hookspecs import hookimpl
+from lit_autotune.readings import points
 from lit_autotune.types import LRCurve, LRSuggester
 
 
@@ -15,7 +16,7 @@ def suggest(curve: LRCurve) -> float:
     Raises:
         LRSuggestionError: If the smoothed loss never falls.
     """
-    rates, losses = curve.finite()
+    rates, losses = points(curve)
     smoothed = smooth(losses)
     slopes = log_slopes(rates, smoothed)
     until = smoothed.index(min(smoothed)) + 1

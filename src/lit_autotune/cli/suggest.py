@@ -39,8 +39,11 @@ def run(arguments: argparse.Namespace) -> None:
     )
     width = max(len(suggestion.suggester) for suggestion in suggestions)
     for suggestion in suggestions:
-        answer = suggestion.reason if suggestion.value is None else f"{suggestion.value:.2e}"
-        print(f"{'*' if suggestion.suggester == name else ' '} {suggestion.suggester.ljust(width)}  {answer}")
+        is_chosen = suggestion.suggester == name
+        answer = "-".ljust(8) if suggestion.value is None else f"{suggestion.value:.2e}"
+        print(f"{'*' if is_chosen else ' '} {suggestion.suggester.ljust(width)}  {answer}  {suggestion.quality}")
+        for reason in suggestion.reasons if is_chosen or suggestion.value is None else ():
+            print(f"    {reason}")
     path = arguments.plot or result.plot_path or DEFAULT_PATH
     try:
         print(f"plot saved to {save_lr_plot(path, result.curve, suggestions, name)}")

@@ -1,0 +1,9 @@
+"""Benchmark of learning-rate suggestions: what is each rule's suggestion worth on small real tasks?
+
+Run it from the top of the repository: ``python -m benchmarks.lr_suggestions``. It goes on where it was interrupted,
+and ends by writing ``docs/lr_suggestions.md`` (its tables) and ``docs/lr_suggestions.png``.
+
+- ``data``, ``nets``, ``tasks``: what a task is made of; ``suite``: all, from ``development``, ``second``, ``held_out``
+- ``truth``: training on a grid of rates, and range tests; ``peers``: other tools, run; ``formulas``: rules of others
+- ``results``: the file of results; ``scores``: regret; ``report``: tables and plot
+"""

@@ -1,0 +1,88 @@
+"""The measurements, one JSON line each, so that an interrupted run goes on where it was."""
+
+import json
+import math
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).parent / "results.jsonl"
+PROCESSES = 2
+
+Key = tuple[Any, ...]
+"""Kind, task, and what else makes it one measurement: ``("truth", task, rate, seed)``."""
+
+
+def read() -> dict[Key, Any]:
+    """All measurements so far."""
+    if not FILE.exists():
+        return {}
+    lines = FILE.read_text(encoding="utf-8").splitlines()
+    return {tuple(key): value for key, value in map(_parse, lines) if key}
+
+
+def _parse(line: str) -> tuple[list[Any], Any]:
+    try:
+        return tuple(json.loads(line))
+    except ValueError:  # the line that was being written when the run was interrupted
+        return [], None
+
+
+def measure(wanted: Iterable[Key]) -> dict[Key, Any]:
+    """Measure what is not in the file yet, and return all."""
+    done = read()
+    missing = [key for key in wanted if key not in done]
+    start = time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool, FILE.open("a", encoding="utf-8") as file:
+        for count, (key, value) in enumerate(pool.imap_unordered(_measure, missing, chunksize=20), 1):
+            done[key] = value
+            file.write(json.dumps([key, value]) + "\n")
+            if count % 100 == 0 or count == len(missing):
+                file.flush()
+                print(f"{count} of {len(missing)} measurements, {time.monotonic() - start:.0f} s", file=sys.stderr)
+    return done
+
+
+def ground_and_sweeps() -> Iterator[Key]:
+    """Training on the grid, range tests, and those of the other tools."""
+    from benchmarks.lr_suggestions import peers, suite, truth
+
+    for task in suite.ALL:
+        for seed in truth.SEEDS:
+            for rate in (0.0, *truth.GRID):
+                yield "truth", task.name, rate, seed
+        for window in truth.RANGES:
+            for seed in truth.SWEEP_SEEDS:
+                yield "sweep", task.name, window, seed
+                for peer in peers.PEERS:
+                    yield "peer", task.name, window, seed, peer
+
+
+def _measure(key: Key) -> tuple[Key, Any]:
+    import torch
+
+    from benchmarks.lr_suggestions import peers, suite, truth
+    from lit_autotune.races import race
+
+    torch.set_num_threads(1)
+    kind, name, *rest = key
+    task = next(task for task in suite.ALL if task.name == name)
+    if kind == "truth":
+        return key, truth.final_loss(task, *rest)
+    window, seed, *peer = rest
+    low, high = truth.RANGES[window]
+    if kind == "sweep":
+        return key, truth.sweep(task, low, high, seed)
+    if kind == "race":
+        heats = race(partial(truth.run, task, seed), peer[0])
+        return key, {"value": heats[0].learning_rate, "steps": sum(len(heat.losses) for heat in heats)}
+    try:
+        answer = peers.PEERS[peer[0]](task, low, high, seed)
+    except Exception as error:  # a tool's failure is a result, too
+        return key, {"value": None, "error": f"{type(error).__name__}: {error}"}
+    finite = answer.value is not None and math.isfinite(answer.value)
+    return key, {"value": answer.value if finite else None, "steps": answer.steps}

@@ -1,0 +1,7 @@
+"""All tasks, in two parts: rules and thresholds were developed on one, and are judged by the other."""
+
+from benchmarks.lr_suggestions import development, held_out, second
+
+DEVELOPMENT = (*development.TASKS, *second.TASKS)
+HELD_OUT = held_out.TASKS
+ALL = (*DEVELOPMENT, *HELD_OUT)

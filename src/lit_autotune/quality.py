@@ -1,0 +1,104 @@
+"""Whether the curve of a range test can be trusted, in words that say what to try."""
+
+import math
+from typing import Literal
+
+from lit_autotune.curves import smooth
+from lit_autotune.readings import LEAST_JUMPS, fall_in_jumps, first_loss, points, readings, typical_jump
+from lit_autotune.types import LRCurve
+
+POINTS_PER_DECADE = 5
+LEAST_FALL = 0.2
+"""Share of the first loss. Below it a range test of the benchmark's development half said little; see its page."""
+LEAST_JUMPS_WITHOUT_BOUND = 20
+"""Below it a loss that can be negative fell too little: the share of the first loss says nothing there."""
+DISAGREEMENT = 10.0
+EDGE_DECADES = 0.5
+EDGE_FALL = 0.2
+"""Share of the whole fall that must happen in the last half decade for the loss to be "still falling"."""
+
+
+def judge(curve: LRCurve, value: float) -> tuple[str, ...]:
+    """Why a suggestion from this curve is doubtful, each reason with what to try; empty if it is good.
+
+    Args:
+        curve: What the range test measured, with at least five finite losses.
+        value: The suggested rate.
+    """
+    checks = (_too_few_points(curve), _hardly_fell(curve), _noise(curve), _edge(curve), _disagreement(curve, value))
+    return tuple(reason for reason in checks if reason)
+
+
+def lowest_edge(curve: LRCurve) -> Literal["low", "high"] | None:
+    """At which end of the range the loss is lowest, if at one: the range should be longer there.
+
+    At the low end that is within the first half decade; at the high end the loss must still be falling.
+    """
+    rates, losses = points(curve)
+    smoothed = smooth(losses)
+    index = smoothed.index(min(smoothed))
+    if rates[index] < rates[0] * 10**EDGE_DECADES:
+        return "low"
+    if rates[-1] < curve.learning_rates[-1] or smoothed[index] < smoothed[-1]:
+        return None
+    before = next(i for i, rate in enumerate(rates) if rate >= rates[-1] / 10**EDGE_DECADES)
+    still_falling = smoothed[before] - smoothed[-1] >= EDGE_FALL * (first_loss(losses) - smoothed[-1])
+    return "high" if still_falling else None
+
+
+def _too_few_points(curve: LRCurve) -> str:
+    rates, _ = points(curve)
+    density = (len(rates) - 1) / math.log10(rates[-1] / rates[0])
+    if density >= POINTS_PER_DECADE:
+        return ""
+    return (
+        f"too few points, {density:.1f} to each tenfold of the rate where {POINTS_PER_DECADE} are needed; "
+        "raise lr_num_training, or narrow lr_min to lr_max"
+    )
+
+
+def _hardly_fell(curve: LRCurve) -> str:
+    """A share of the first loss says something only of a loss that is bounded by nought."""
+    _, losses = points(curve)
+    start = first_loss(losses)
+    share = (start - min(smooth(losses))) / start if min(losses) >= 0 and start else 1.0
+    if share >= LEAST_FALL:
+        return ""
+    return (
+        f"the loss hardly fell, by {max(share, 0):.0%} of where it began, so that the test saw little of how training "
+        "goes; raise lr_num_training to 300, or look at the plot and try a few rates around the suggestion"
+    )
+
+
+def _noise(curve: LRCurve) -> str:
+    """The noise is the typical jump from one step to the next, and the only scale of a loss that can be negative."""
+    _, losses = points(curve)
+    jumps = fall_in_jumps(curve)
+    if jumps > (LEAST_JUMPS if min(losses) >= 0 else LEAST_JUMPS_WITHOUT_BOUND):
+        return ""
+    jump = typical_jump(losses)
+    return (
+        f"the loss jumps by {jump:.2g} from step to step and fell by {max(jumps * jump, 0):.2g} only; "
+        "use a bigger batch, or raise lr_num_training"
+    )
+
+
+def _edge(curve: LRCurve) -> str:
+    edge = lowest_edge(curve)
+    if edge == "low":
+        return f"the loss is lowest at the first rates, about {curve.learning_rates[0]:.0e}; lower lr_min"
+    if edge == "high":
+        return f"the loss is still falling at the highest rate, {curve.learning_rates[-1]:.0e}; raise lr_max"
+    return ""
+
+
+def _disagreement(curve: LRCurve, value: float) -> str:
+    """Doubtful is a value that fewer than two of the three readings are near to."""
+    values = readings(curve)
+    near = [other for other in values if max(other / value, value / other) <= DISAGREEMENT]
+    if len(near) >= min(2, len(values)):
+        return ""
+    return (
+        f"the rules disagree by more than ten times, from {min(values[0], value):.0e} to {max(values[-1], value):.0e}; "
+        "look at the plot, use a bigger batch, or raise lr_num_training"
+    )

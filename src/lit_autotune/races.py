@@ -1,0 +1,64 @@
+"""Short paired races: which of a few learning rates trains best over the first steps?"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from lit_autotune.curves import DivergenceMonitor
+
+FACTOR = 10 ** (2 / 3)
+"""Between neighbours, about 4.6: closer ones end too much alike to be told apart in so few steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """One rate's run.
+
+    Attributes:
+        learning_rate: The rate, the same at every step.
+        losses: The loss of each step.
+        score: Mean of the last quarter of the losses, infinite if the run diverged.
+    """
+
+    learning_rate: float
+    losses: tuple[float, ...]
+    score: float
+
+
+def race(
+    run: Callable[[float, int], Iterable[float]], center: float, steps: int = 100, max_runs: int = 5
+) -> tuple[Heat, ...]:
+    """Run ``center`` and its two neighbours, and further rates for as long as the best one is at an edge.
+
+    Args:
+        run: Takes a rate and a number of steps, trains that long *from the same state on the same batches* each
+            time, and yields the losses. It is not asked for more once it has diverged.
+        center: The rate in the middle, such as a suggestion.
+        steps: Steps of one run. Below 50 the best is often the one that will soon do worse.
+        max_runs: At most this many runs.
+
+    Returns:
+        The runs, best first. If all diverged the lowest rate comes first.
+    """
+    heats = [_heat(run, center * FACTOR**place, steps) for place in (0, -1, 1)]
+    while len(heats) < max_runs:
+        rates = [heat.learning_rate for heat in heats]
+        best = min(heats, key=_rank).learning_rate
+        if best not in (min(rates), max(rates)):
+            break
+        heats.append(_heat(run, best * FACTOR if best == max(rates) else best / FACTOR, steps))
+    return tuple(sorted(heats, key=_rank))
+
+
+def _rank(heat: Heat) -> tuple[float, float]:
+    return heat.score, heat.learning_rate
+
+
+def _heat(run: Callable[[float, int], Iterable[float]], rate: float, steps: int) -> Heat:
+    monitor, losses = DivergenceMonitor(), []
+    for loss in run(rate, steps):
+        losses.append(loss)
+        if not math.isfinite(loss) or monitor.update(loss):
+            return Heat(rate, tuple(losses), math.inf)
+    last = losses[-max(5, steps // 4) :]
+    return Heat(rate, tuple(losses), sum(last) / len(last))

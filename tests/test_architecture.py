@@ -37,10 +37,12 @@ FLOORS = [
         "targets",
         "plotting",
         "loaders",
+        "live_tensors",
+        "twin",
         "distributed",
         "trainers",
     },
-    {"orchestrator", "report", "experiment", "console", "pinning", "tuner"},
+    {"orchestrator", "report", "experiment", "console", "pinning", "tuner", "estimate"},
     {"cli"},
 ]
 BESIDE = {"builtin", "testing", "__init__"}

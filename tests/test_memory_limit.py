@@ -171,9 +171,7 @@ def test_a_whole_fit_runs_out_of_memory_forward_and_backward():
 
 def tuned(limit, mode="binsearch", **fields):
     module, data = CNN(), Images()
-    config = TunerConfig(
-        use_batch_size_tuning=True, verbose=False, batch_size_mode=mode, batch_size_margin=0, **fields
-    )
+    config = TunerConfig(use_batch_size_tuning=True, verbose=False, batch_size_mode=mode, batch_size_margin=0, **fields)
     with memory_limit(limit):
         return tune(quiet_trainer(), module, data, config).batch_size
 

@@ -6,6 +6,7 @@ Where things are:
 - ``builtin/``: the steps, batch-size strategies and learning-rate suggesters, a small plugin module each
 - ``search``: drives a batch-size strategy; ``curves``: the mathematics of the range test
 - ``trials``: fits on copies; ``sandbox`` and ``copies``: the copies; ``attributes``: where settings are kept
+- ``estimate``: the batch size for memory that is not here; ``twin``: its trials with fake tensors
 - ``registry``, ``hookspecs``, ``types``: plugins; ``config``, ``settings``, ``experiment``: configuration
 - ``cli/``: the ``autotune`` command, one file per subcommand
 
@@ -20,6 +21,7 @@ from lit_autotune.errors import (
     AutotuneError,
     BatchSizeError,
     ConfigError,
+    EstimateError,
     LRSuggestionError,
     PluginError,
     TargetError,
@@ -38,6 +40,7 @@ from lit_autotune.types import (
 )
 
 if TYPE_CHECKING:
+    from lit_autotune.estimate import Estimate, estimate_batch_sizes
     from lit_autotune.experiment import ExperimentConfig
     from lit_autotune.orchestrator import tune
     from lit_autotune.report import TuningReport
@@ -49,6 +52,8 @@ __all__ = [
     "BatchSizeStrategy",
     "BatchSizeTrial",
     "ConfigError",
+    "Estimate",
+    "EstimateError",
     "ExperimentConfig",
     "LRCurve",
     "LRSuggester",
@@ -64,11 +69,19 @@ __all__ = [
     "TuningStep",
     "UnknownNameError",
     "__version__",
+    "estimate_batch_sizes",
     "hookimpl",
     "tune",
 ]
 
-_LAZY = {"ExperimentConfig": "experiment", "TuningReport": "report", "Tuner": "tuner", "tune": "orchestrator"}
+_LAZY = {
+    "Estimate": "estimate",
+    "ExperimentConfig": "experiment",
+    "TuningReport": "report",
+    "Tuner": "tuner",
+    "estimate_batch_sizes": "estimate",
+    "tune": "orchestrator",
+}
 
 
 def __getattr__(name: str) -> Any:

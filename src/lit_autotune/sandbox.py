@@ -24,6 +24,9 @@ from lit_autotune.packages import trainer_package
 from lit_autotune.process_state import unchanged_process
 from lit_autotune.trainers import kept, renew_loops, silent_logger, stale_parts
 
+NOTHING = contextlib.nullcontext()
+"""The context that changes nothing."""
+
 
 @dataclass
 class Copies:
@@ -91,15 +94,19 @@ class Sandbox:
         self._prepared.clear()
         self._set_up.clear()
 
-    def run(self, made: Copies, method: str = "fit") -> None:
-        """Call the Trainer's ``fit``, ``validate``, ``test`` or ``predict`` on copies.
+    def run(self, made: Copies, method: str = "fit", within: contextlib.AbstractContextManager[Any] = NOTHING) -> None:
+        """Call the Trainer's ``fit``, ``validate``, ``test`` or ``predict`` on copies, within a context.
 
         The user's exceptions come out as they are, Ctrl-C as ``KeyboardInterrupt``.
         """
-        with unchanged_process(self.quiet), no_process_group() if made.alone else contextlib.nullcontext():
+        with unchanged_process(self.quiet), no_process_group() if made.alone else NOTHING:
             try:
                 arguments = {} if made.datamodule is None else {"datamodule": made.datamodule}
-                run = functools.partial(getattr(made.trainer, method), made.module, **arguments)
+
+                def run() -> None:
+                    with within:
+                        getattr(made.trainer, method)(made.module, **arguments)
+
                 if self.trainer.strategy.root_device.type == "cpu" and memory_is_refused():
                     in_own_thread(run, on_interrupt=lambda: setattr(made.trainer, "should_stop", True))
                 else:

@@ -43,7 +43,7 @@ def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps
 def _try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps: int, method: str) -> Measurement:
     device = sandbox.trainer.strategy.root_device
     made = sandbox.copies(values)
-    run = _prepare_fit(made, steps) if method == "fit" else _prepare_evaluation(made, method, steps)
+    run = prepare_fit(made, steps) if method == "fit" else _prepare_evaluation(made, method, steps)
     failure = ""
     with measured(device) as peak:
         try:
@@ -65,7 +65,7 @@ def _try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, step
     return taken
 
 
-def _prepare_fit(made: Copies, steps: int) -> Stepper:
+def prepare_fit(made: Copies, steps: int, stepper: type[Stepper] = Stepper) -> Stepper:
     """Have a fit end after some optimizer steps and a validation batch."""
     trainer = made.trainer
     # A second micro-batch meets the gradients of the first; more of them take no more memory.
@@ -73,7 +73,7 @@ def _prepare_fit(made: Copies, steps: int) -> Stepper:
     trainer.limit_val_batches = 1 if trainer.limit_val_batches else 0
     trainer.check_val_every_n_epoch, trainer.val_check_interval = 1, 1.0
     allow_start(trainer)
-    run = Stepper(made, on_step=lambda losses: run.done < steps, max_calls=10 * steps)
+    run = stepper(made, on_step=lambda losses: run.done < steps, max_calls=10 * steps)
     return run
 
 

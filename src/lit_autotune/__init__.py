@@ -7,6 +7,7 @@ Where things are:
 - ``search``: drives a batch-size strategy; ``curves``: the mathematics of the range test; ``quality``: whether a
   curve can be trusted; ``suggestions``: :func:`suggest_lr`, the suggesters' reading of a curve
 - ``trials``: fits on copies; ``sandbox`` and ``copies``: the copies; ``attributes``: where settings are kept
+- ``estimate``: the batch size for memory that is not here; ``twin``: its trials with fake tensors
 - ``registry``, ``hookspecs``, ``types``: plugins; ``config``, ``settings``, ``experiment``: configuration
 - ``cli/``: the ``autotune`` command, one file per subcommand
 
@@ -21,6 +22,7 @@ from lit_autotune.errors import (
     AutotuneError,
     BatchSizeError,
     ConfigError,
+    EstimateError,
     LRSuggestionError,
     PluginError,
     TargetError,
@@ -39,6 +41,7 @@ from lit_autotune.types import (
 )
 
 if TYPE_CHECKING:
+    from lit_autotune.estimate import Estimate, estimate_batch_sizes
     from lit_autotune.experiment import ExperimentConfig
     from lit_autotune.orchestrator import tune
     from lit_autotune.report import TuningReport
@@ -52,6 +55,8 @@ __all__ = [
     "BatchSizeStrategy",
     "BatchSizeTrial",
     "ConfigError",
+    "Estimate",
+    "EstimateError",
     "ExperimentConfig",
     "LRCurve",
     "LRSuggester",
@@ -67,6 +72,7 @@ __all__ = [
     "TuningStep",
     "UnknownNameError",
     "__version__",
+    "estimate_batch_sizes",
     "hookimpl",
     "search_batch_size",
     "suggest_lr",
@@ -74,9 +80,11 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Estimate": "estimate",
     "ExperimentConfig": "experiment",
     "Tuner": "tuner",
     "TuningReport": "report",
+    "estimate_batch_sizes": "estimate",
     "search_batch_size": "search",
     "suggest_lr": "suggestions",
     "tune": "orchestrator",

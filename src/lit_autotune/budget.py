@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lit_autotune.live_tensors import simulated_limit
 from lit_autotune.sizes import format_size, parse_size
 
 UNLIMITED = 2**60
@@ -21,12 +22,14 @@ class Budget:
         usable: What trials may take of it: the limit less ``memory_margin``.
         source: Where the limit comes from.
         deadly: Where the process would be killed instead of getting an error, in bytes; ``None`` if nowhere.
+        is_simulated: Whether it is that of :func:`lit_autotune.testing.memory_limit`.
     """
 
     limit: int
     usable: int
     source: str
     deadly: int | None = None
+    is_simulated: bool = False
 
     def __str__(self) -> str:
         return f"{format_size(self.usable)} of {format_size(self.limit)} ({self.source})"
@@ -43,8 +46,13 @@ def find_budget(device: Any, setting: str, margin: float) -> Budget | None:
     Returns:
         The budget; ``None`` where neither the setting nor the system names a limit.
     """
-    killing = _host_limits() if device.type == "cpu" else []
-    refusing = _host_refusals() if device.type == "cpu" else _device_limits(device)
+    simulated = simulated_limit()
+    if simulated is not None:
+        killing, refusing = [], [(simulated.limit or 0, "a simulated limit")]
+    elif device.type == "cpu":
+        killing, refusing = _host_limits(), _host_refusals()
+    else:
+        killing, refusing = [], _device_limits(device)
     limit, source = min(killing + refusing, default=(UNLIMITED, ""))
     if setting.endswith("%"):
         limit, source = int(limit * float(setting[:-1]) / 100), f"{setting} of {source}"
@@ -52,7 +60,8 @@ def find_budget(device: Any, setting: str, margin: float) -> Budget | None:
         limit, source = parse_size(setting), f"memory_budget = {setting}"
     if limit >= UNLIMITED:
         return None
-    return Budget(limit, int(limit * (1 - margin)), source, min((size for size, _ in killing), default=None))
+    deadly = min((size for size, _ in killing), default=None)
+    return Budget(limit, int(limit * (1 - margin)), source, deadly, simulated is not None)
 
 
 @contextlib.contextmanager

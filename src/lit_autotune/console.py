@@ -11,6 +11,8 @@ from lit_autotune.sizes import format_size
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from lit_autotune.estimate import Estimate
+
 PREFIX = "[TunerConfig::run_tuning] "
 LOG_WIDTH = 110
 
@@ -80,6 +82,18 @@ class Console:
             self._table(_suggestion_table(report.learning_rate))
         self._table(_result_table(report))
 
+    def estimates(self, estimates: Sequence["Estimate"]) -> None:
+        """Print the table of estimates, how they came about, and what they do not see."""
+        if estimates:
+            self._table(_estimate_table(estimates))
+            probes = ", ".join(f"{size} ({format_size(peak)})" for size, peak in estimates[0].probes)
+            for text in (
+                f"An estimate: nothing was run. Traced batch sizes, with their peaks: {probes}.",
+                f"It does not see: {'; '.join(estimates[0].unseen)}.",
+                "'autotune tune' on the device itself finds the size that fits.",
+            ):
+                self._rich.print(text, soft_wrap=True)
+
     def _table(self, table: "Table") -> None:
         if self._rich.is_terminal:
             self._rich.print(table)
@@ -122,6 +136,21 @@ def _trial_table(result: BatchSizeResult) -> "Table":
             f"{trial.seconds:.2f}",
             mark,
             style="bold green" if mark == "chosen" else None if trial.fits else "red",
+        )
+    return table
+
+
+def _estimate_table(estimates: Sequence["Estimate"]) -> "Table":
+    columns = ("memory", "usable", "largest batch size", "predicted peak")
+    table = _new_table("Estimated batch sizes", columns, right=range(4))
+    for estimate in estimates:
+        size, peak = estimate.batch_size, format_size(estimate.peak_bytes)
+        table.add_row(
+            format_size(estimate.memory),
+            format_size(estimate.usable),
+            str(size) if size else "none",
+            peak if size else f"{peak} at 1",
+            style=None if size else "red",
         )
     return table
 

@@ -67,3 +67,7 @@ class BatchSizeError(TuningError):
 
 class LRSuggestionError(TuningError):
     """No learning rate can be suggested from the curve."""
+
+
+class EstimateError(TuningError):
+    """The memory that a training takes cannot be predicted."""

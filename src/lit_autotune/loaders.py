@@ -46,10 +46,10 @@ def datamodule_of(trainer: Any, **loaders: Any) -> Any:
     return made
 
 
-def rebuild(loader: Any, batch_size: int | None) -> Any:
+def rebuild(loader: Any, batch_size: int | None, sampler: Any = None) -> Any:
     """The same loader, or collection of loaders, with another batch size.
 
-    Data set, sampler (shuffling included), collate function, workers and ``drop_last`` are kept.
+    Data set, sampler (shuffling included, if no other is given), collate function, workers and ``drop_last`` are kept.
 
     Raises:
         ConfigError: If its batch sampler is of an unknown kind.
@@ -67,14 +67,14 @@ def rebuild(loader: Any, batch_size: int | None) -> Any:
         return DataLoader(loader.dataset, batch_size=batch_size, drop_last=loader.drop_last, **kept)
     if loader.batch_size is not None:
         return DataLoader(
-            loader.dataset, batch_size=batch_size, sampler=loader.sampler, drop_last=loader.drop_last, **kept
+            loader.dataset, batch_size=batch_size, sampler=sampler or loader.sampler, drop_last=loader.drop_last, **kept
         )
     batches = loader.batch_sampler
     if type(batches) is not BatchSampler:
         raise ConfigError(
             f"cannot change the batch size of a {type(batches).__name__}; pass a datamodule whose loader reads it"
         )
-    remade = BatchSampler(batches.sampler, batch_size or 1, batches.drop_last)
+    remade = BatchSampler(sampler or batches.sampler, batch_size or 1, batches.drop_last)
     return DataLoader(loader.dataset, batch_sampler=remade, **kept)
 
 

@@ -21,6 +21,7 @@ OUT_OF_MEMORY = re.compile(
             "std::bad_alloc",
             "cannot allocate memory",
             "could not create a primitive(?! descriptor)",  # oneDNN on a CPU; a descriptor fails for other reasons
+            "canuse32bitindexmath|32-bit index|int_max elements",  # a tensor of 2^31 elements: only fewer samples help
             "caught _?(array)?memoryerror",  # in a DataLoader worker, whose error types get lost
             "is killed by signal: killed",  # a DataLoader worker ended by the kernel
         )
@@ -73,6 +74,7 @@ def quick_release() -> Iterator[None]:
     A full collection takes a quarter of a second once Lightning is imported, longer than a small trial.
     """
     mine = gc.get_freeze_count() == 0
+    gc.collect()  # what is garbage already would be kept, too
     gc.freeze()
     try:
         yield

@@ -79,7 +79,7 @@ def tune(
     """
     module = getattr(module, "_orig_mod", module)  # torch.compile's wrapper; trials run what is inside
     config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
-    _check_objects(trainer, module, datamodule)
+    check_objects(trainer, module, datamodule)
     report, changes = launch(trainer, _tune, module, datamodule, config, registry, save_plot)
     if runs_elsewhere(trainer):
         _write_all(owners(module, datamodule), changes)
@@ -145,7 +145,12 @@ def _write_all(objects: Mapping[str, Any], changes: Mapping[Setting, Any]) -> No
         raise
 
 
-def _check_objects(trainer: Any, module: Any, datamodule: Any) -> None:
+def check_objects(trainer: Any, module: Any, datamodule: Any) -> None:
+    """Refuse what is no Trainer, module or datamodule, or not all of the same Lightning package.
+
+    Raises:
+        ConfigError: Says what it is.
+    """
     package = trainer_package(trainer)
     check_strategy(trainer)
     for value, base in ((module, "LightningModule"), (datamodule, "LightningDataModule")):

@@ -11,7 +11,7 @@ from lit_autotune.looks import Values
 from lit_autotune.memory import release_memory
 from lit_autotune.sandbox import Sandbox
 from lit_autotune.trials import try_batch_size
-from lit_autotune.types import Measurement
+from lit_autotune.types import Measurement, TrialSpec
 
 STATE_PER_PARAMETER = 8
 """Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""
@@ -60,14 +60,12 @@ class Prober:
         self._child.close()
         release_memory()
 
-    def try_batch_size(
-        self, batch_size: int, values: Values, expected: int | None, steps: int, method: str
-    ) -> Measurement:
+    def try_batch_size(self, values: Values, spec: TrialSpec) -> Measurement:
         """Run a trial; arguments, result and errors are those of :func:`lit_autotune.trials.try_batch_size`."""
         measured = None
-        if self._isolation == "process" or (self._isolation == "auto" and self._is_risky(batch_size)):
+        if self._isolation == "process" or (self._isolation == "auto" and self._is_risky(spec.batch_size)):
             try:
-                measured = self._child.try_batch_size(values, expected, steps, method)
+                measured = self._child.try_batch_size(values, spec)
             except IsolationError as error:
                 self._isolation = "none"
                 self._warn(
@@ -75,15 +73,15 @@ class Prober:
                     "of a script or notebook can, once cloudpickle is installed"
                 )
         if measured is None:
-            measured = self._try_here(values, expected, steps, method)
-        if measured.peak_bytes is not None and batch_size > self._largest:
-            self._largest, self._taken = batch_size, measured.peak_bytes - self._start_size
+            measured = self._try_here(values, spec)
+        if measured.peak_bytes is not None and spec.batch_size > self._largest:
+            self._largest, self._taken = spec.batch_size, measured.peak_bytes - self._start_size
         return measured
 
-    def _try_here(self, values: Values, expected: int | None, steps: int, method: str) -> Measurement:
+    def _try_here(self, values: Values, spec: TrialSpec) -> Measurement:
         ceiling = self._budget.usable if self._budget else None
         try:
-            return try_batch_size(self._sandbox, values, expected, steps, method, ceiling)
+            return try_batch_size(self._sandbox, values, spec, ceiling)
         except MemoryError as error:
             if self._isolation == "auto" and SPOILT in str(error):
                 self._isolation = "process"

@@ -35,6 +35,10 @@ class SeenEnoughError(Exception):
     """Raised in a hook of a copy to end its run."""
 
 
+NOTHING = contextlib.nullcontext()
+"""The context that changes nothing."""
+
+
 @dataclass
 class Copies:
     """One Trainer, module and datamodule to be used for one run; alone: without the other processes, if there are."""
@@ -86,6 +90,8 @@ class Sandbox:
         self.trainer, self.quiet = trainer, quiet
         self.values: dict[Setting, Any] = {}
         """Settings to write to all copies from now on: what earlier steps found."""
+        self.longest: dict[str, list[int]] = {}
+        """Samples by descending length, by loader: found out once, see ``worst_case``."""
         self.originals = owners(module, datamodule)
         self._templates = dict(self.originals)
         self._share_setup = True
@@ -101,17 +107,18 @@ class Sandbox:
         self._prepared.clear()
         self._set_up.clear()
 
-    def run(self, made: Copies, method: str = "fit") -> None:
-        """Call the Trainer's ``fit``, ``validate``, ``test`` or ``predict`` on copies.
+    def run(self, made: Copies, method: str = "fit", within: contextlib.AbstractContextManager[Any] = NOTHING) -> None:
+        """Call the Trainer's ``fit``, ``validate``, ``test`` or ``predict`` on copies, within a context.
 
         The user's exceptions come out as they are, Ctrl-C as ``KeyboardInterrupt``, SIGTERM as Lightning's
         ``SIGTERMException``. A look that has seen enough just ends.
         """
         arguments = {} if made.datamodule is None else {"datamodule": made.datamodule}
         arguments |= SILENT[method] if self.quiet else {}
-        with unchanged_process(self.quiet), no_process_group() if made.alone else contextlib.nullcontext():
+        with unchanged_process(self.quiet), no_process_group() if made.alone else NOTHING:
             try:
-                getattr(made.trainer, method)(made.module, **arguments)
+                with within:
+                    getattr(made.trainer, method)(made.module, **arguments)
             except SeenEnoughError:
                 pass
             except SystemExit as error:

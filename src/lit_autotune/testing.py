@@ -1,19 +1,23 @@
-"""Conformance kit for plugin authors: what lit-autotune relies on, as plain check functions.
+"""For tests: a conformance kit for plugin authors, and a simulated memory limit.
 
-All checks at once with :func:`check_lr_suggester`, or one test each::
+The kit is what lit-autotune relies on, as plain check functions. All checks at once with :func:`check_lr_suggester`,
+or one test each::
 
     @pytest.mark.parametrize("check", LR_SUGGESTER_CHECKS)
     def test_conformance(check):
         check(my_suggester)
 
 A check raises ``AssertionError`` with one line that says what was found. It needs neither torch nor pytest.
+
+:func:`memory_limit` lets any code run out of memory, on any machine and at the same byte each time.
 """
 
 import contextlib
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from lit_autotune._text import first_line
 from lit_autotune.curves import lr_ladder
@@ -23,7 +27,36 @@ from lit_autotune.search import search_batch_size
 from lit_autotune.suggestions import MIN_POINTS
 from lit_autotune.types import BatchSizeStrategy, LRCurve, LRSuggester
 
+if TYPE_CHECKING:
+    from lit_autotune.live_tensors import LiveTensors
+
 LR_MIN, LR_MAX, POINTS, MAX_TRIALS = 1e-8, 1.0, 100, 25
+
+
+@contextlib.contextmanager
+def memory_limit(limit: int) -> Iterator["LiveTensors"]:
+    """Let tensors take only so many bytes: beyond that, ``torch.OutOfMemoryError``, in a backward pass, too.
+
+    It works on any device, without memory pressure, around a step, a ``trainer.fit``, a ``tune``::
+
+        with memory_limit(100 * 2**20) as meter:
+            trainer.fit(module, datamodule=datamodule)
+        print(meter.peak_bytes)
+
+    What counts are tensors that operations of this thread allocate inside: batches, activations, gradients, optimizer
+    state, the copies of modules that a ``tune`` works with. What existed before does not count, nor do batches from
+    the workers of a ``DataLoader``, nor what other processes do. Limits can be nested.
+
+    Args:
+        limit: Bytes that may be alive at once.
+
+    Yields:
+        A meter with ``current_bytes`` and ``peak_bytes``.
+    """
+    from lit_autotune.live_tensors import LiveTensors
+
+    with LiveTensors(limit).followed() as meter:
+        yield meter
 
 
 def valley() -> list[float]:

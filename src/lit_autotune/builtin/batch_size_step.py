@@ -7,9 +7,10 @@ from lit_autotune.attributes import Setting, find_batch_size
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.registry import bind_options
-from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement, TuningStep
+from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement, TrialSpec, TuningStep
 
 if TYPE_CHECKING:
+    from lit_autotune.budget import Budget
     from lit_autotune.looks import Look
     from lit_autotune.orchestrator import TuningContext
     from lit_autotune.report import BatchSizeResult
@@ -38,8 +39,11 @@ def find(context: "TuningContext") -> Setting:
     """Where the batch size is kept.
 
     Raises:
-        ConfigError: If that is unknown, or places disagree.
+        ConfigError: If that is unknown, or places disagree, or the batches to run on cannot be made.
     """
+    from lit_autotune.worst_case import check_probe
+
+    check_probe(context.config.batch_size_probe)
     return find_batch_size(context.owners, context.config.batch_size_attribute)
 
 
@@ -126,7 +130,9 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
             advance(f"trying {size}")
             expected = plan.samples_per_unit and size * plan.samples_per_unit
             steps, method = config.batch_size_steps_per_trial, config.batch_size_method
-            return prober.try_batch_size(size, {plan.setting: size}, expected, steps, method)
+            return prober.try_batch_size(
+                {plan.setting: size}, TrialSpec(size, expected, steps, method, config.batch_size_probe)
+            )
 
         def on_trial(trial: BatchSizeTrial) -> None:
             sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))
@@ -143,6 +149,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
             max_trials=config.batch_size_max_trials,
             max_val=plan.max_val,
             budget=budget.usable if budget else None,
+            first_guess=_first_guess(context, plan, budget) if strategy.uses_estimate else None,
             margin=config.batch_size_margin,
             on_trial=on_trial,
         )
@@ -168,6 +175,21 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
         places=tuple(str(place) for place in plan.setting.places),
         trials=tuple(trials),
     )
+
+
+def _first_guess(context: "TuningContext", plan: Plan, budget: "Budget | None") -> int | None:
+    """An estimate, where it costs less than the trials that it saves.
+
+    On a CPU small trials are quick, and kernels take more beside the tensors than an estimate can be right about.
+    """
+    from lit_autotune.estimate import first_guess
+
+    on_host = context.sandbox.trainer.strategy.root_device.type == "cpu"
+    if budget is None or (on_host and not budget.is_simulated) or context.config.batch_size_method != "fit":
+        return None
+    guess = first_guess(context.sandbox, plan.setting, budget.usable)
+    context.console.line(f"Estimate: {guess}" if guess else "Estimate: none, something cannot be traced")
+    return guess
 
 
 def _also_timed(strategy: BatchSizeStrategy) -> BatchSizeStrategy:

@@ -13,7 +13,9 @@ def search(space: SearchSpace) -> BatchSizeSearch:
     while not bracket.is_closed():
         bracket.add((yield size))
         leap = bracket.leap
-        if leap is None:
+        if len(bracket.trials) == 1 and bracket.fits and space.first_guess:
+            size = bracket.inside(space.first_guess)
+        elif leap is None:
             size = bracket.middle
         elif leap > bracket.fits:
             size = bracket.inside(leap)
@@ -24,4 +26,4 @@ def search(space: SearchSpace) -> BatchSizeSearch:
 
 @hookimpl
 def lit_autotune_batch_size_strategies() -> list[BatchSizeStrategy]:
-    return [BatchSizeStrategy("binsearch", search, "double, then bisect to the exact limit")]
+    return [BatchSizeStrategy("binsearch", search, "double, then bisect to the exact limit", uses_estimate=True)]

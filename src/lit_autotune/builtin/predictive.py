@@ -33,4 +33,6 @@ def search(space: SearchSpace) -> BatchSizeSearch:
 
 @hookimpl
 def lit_autotune_batch_size_strategies() -> list[BatchSizeStrategy]:
-    return [BatchSizeStrategy("predictive", search, "follow memory's line to within 5 % of the limit")]
+    return [
+        BatchSizeStrategy("predictive", search, "follow memory's line to within 5 % of the limit", uses_estimate=True)
+    ]

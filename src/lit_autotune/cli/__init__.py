@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from lit_autotune._version import __version__
-from lit_autotune.cli import config, fit, init, plugins, suggest, tune
+from lit_autotune.cli import config, estimate, fit, init, plugins, suggest, tune
 from lit_autotune.errors import AutotuneError, ExitCode
 
 DESCRIPTION = """\
@@ -21,6 +21,7 @@ examples:
   autotune fit                                      tune, then train, as autotune.toml says
   autotune tune train.py:Net train.py:Data          tune two classes, without any config
   autotune tune --config my.toml --write my.toml    tune once, keep the values
+  autotune estimate train.py:Net --memory 24GiB     predict the batch size for a GPU that is not here
   autotune suggest report.json --suggester valley   read a saved curve in another way
 
 exit codes:
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lit-autotune {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (tune, fit, suggest, plugins, config, init):
+    for command in (tune, fit, estimate, suggest, plugins, config, init):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

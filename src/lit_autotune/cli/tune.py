@@ -10,6 +10,7 @@ from lit_autotune.errors import ConfigError
 if TYPE_CHECKING:
     from lit_autotune.experiment import ExperimentConfig
     from lit_autotune.report import TuningReport
+    from lit_autotune.settings import TunerSettings
 
 SWITCHES = ("use_batch_size_tuning", "use_learning_rate_tuning")
 
@@ -30,6 +31,18 @@ def add_parser(commands: "common.Commands") -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Targets, output files and settings, for the commands that tune."""
+    add_target_options(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("--report", type=Path, metavar="FILE", help="write the whole result as JSON")
+    output.add_argument(
+        "--write", type=Path, metavar="FILE", help="pin the values found in a TOML config and switch tuning off there"
+    )
+    common.add_plugin_option(parser)
+    common.add_settings_options(parser)
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """The module and the datamodule."""
     parser.usage = f"{parser.prog} [MODULE [DATAMODULE]] [--config FILE] [option ...]"
     parser.add_argument(
         "module",
@@ -38,13 +51,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="LightningModule as pkg.mod:attr or path/to/file.py:attr: class, factory or instance",
     )
     parser.add_argument("datamodule", nargs="?", metavar="DATAMODULE", help="LightningDataModule, likewise")
-    output = parser.add_argument_group("output")
-    output.add_argument("--report", type=Path, metavar="FILE", help="write the whole result as JSON")
-    output.add_argument(
-        "--write", type=Path, metavar="FILE", help="pin the values found in a TOML config and switch tuning off there"
-    )
-    common.add_plugin_option(parser)
-    common.add_settings_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -55,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def tune_experiment(
-    arguments: argparse.Namespace, settings: Any, switched_on: dict[str, bool]
+    arguments: argparse.Namespace, settings: "TunerSettings", switched_on: dict[str, bool]
 ) -> tuple["ExperimentConfig", Any, Any, Any]:
     """Make the objects, tune, and write the output files.
 
@@ -66,16 +72,9 @@ def tune_experiment(
         ConfigError: If there is no module to tune, or an output file cannot be written.
     """
     registry = common.load_registry(arguments)
-    from lit_autotune.experiment import ExperimentConfig
     from lit_autotune.pinning import open_document
 
-    tuner_config = settings.config.model_copy(update=switched_on)
-    experiment = ExperimentConfig.from_document(settings.document, settings.path, tuner_config)
-    for name in ("module", "datamodule"):
-        if target := getattr(arguments, name):
-            _point_to(experiment, f"{name}_config", target)
-    if not experiment.module_config:
-        raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
+    experiment = make_experiment(arguments, settings, switched_on)
     # Files are opened before the tuning: to find out afterwards that one cannot be written would be expensive.
     document = open_document(arguments.write, settings.path) if arguments.write else None
     for flag, path in (("--report", arguments.report), ("--write", arguments.write)):
@@ -86,6 +85,26 @@ def tune_experiment(
     if experiment.report is not None and trainer.is_global_zero:
         _write_outputs(arguments, experiment.report, document)
     return experiment, trainer, module, datamodule
+
+
+def make_experiment(
+    arguments: argparse.Namespace, settings: "TunerSettings", switched_on: dict[str, bool]
+) -> "ExperimentConfig":
+    """The experiment that targets and configuration file describe.
+
+    Raises:
+        ConfigError: If there is no module in it.
+    """
+    from lit_autotune.experiment import ExperimentConfig
+
+    tuner_config = settings.config.model_copy(update=switched_on)
+    experiment = ExperimentConfig.from_document(settings.document, settings.path, tuner_config)
+    for name in ("module", "datamodule"):
+        if target := getattr(arguments, name):
+            _point_to(experiment, f"{name}_config", target)
+    if not experiment.module_config:
+        raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
+    return experiment
 
 
 def _point_to(experiment: "ExperimentConfig", table: str, target: str) -> None:

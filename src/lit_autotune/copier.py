@@ -7,7 +7,7 @@ from types import GeneratorType
 from typing import Any
 
 from lit_autotune._text import first_line
-from lit_autotune.copies import detach_results, find_uncopyable, share_data
+from lit_autotune.copies import detach_results, find_uncopyable, rebind_functions, share_data
 from lit_autotune.errors import ConfigError
 from lit_autotune.memory import is_out_of_memory
 from lit_autotune.packages import trainer_package
@@ -45,6 +45,7 @@ class Copier:
         memo[id(trainer.profiler)] = importlib.import_module(f"{package}.profilers").PassThroughProfiler()
         made, memo = self._deepcopy({**owners, "trainer": trainer}, memo)
         copied = made.pop("trainer")
+        rebind_functions(made["module"], memo)
         callbacks.extend(copy.deepcopy(kept(trainer.callbacks), memo))
         renew_loops(trainer, copied)
         return copied, made
@@ -66,7 +67,10 @@ class Copier:
         while True:
             attempt = dict(memo)
             try:
-                return copy.deepcopy(objects, attempt), attempt
+                with torch.no_grad():  # scripted layers would be copied into the graph
+                    copied = copy.deepcopy(objects, attempt)
+                _keep_gradient_flags(objects, copied)
+                return copied, attempt
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
@@ -84,6 +88,13 @@ class Copier:
         aside = {**memo, id(self._trainer): self._trainer}
         parts = ((value, name, memo if name == "trainer" else aside) for name, value in objects.items())
         return next((found for part in parts if (found := find_uncopyable(*part))), ("", None))
+
+
+def _keep_gradient_flags(objects: Mapping[str, Any], copied: Mapping[str, Any]) -> None:
+    for name, original in objects.items():
+        if hasattr(original, "parameters"):
+            for old, new in zip(original.parameters(), copied[name].parameters(), strict=True):
+                new.requires_grad_(old.requires_grad)
 
 
 def _share(owners: Mapping[str, Any], memo: Memo, skip: set[int]) -> None:

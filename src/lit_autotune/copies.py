@@ -8,7 +8,7 @@ cost time and memory, so what is *data* (arrays, tables, long lists) is shared: 
 import copy
 import numbers
 from collections.abc import Iterator, Mapping
-from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
 from lit_autotune.errors import ConfigError
@@ -86,6 +86,37 @@ def detach_results(module: Any, memo: dict[int, Any]) -> None:
             for item in value if isinstance(value, list | tuple) else (value,):
                 if isinstance(item, torch.Tensor) and not item.is_leaf:
                     memo[id(item)] = item.detach().clone()
+
+
+def rebind_functions(module: Any, memo: dict[int, Any]) -> None:
+    """Let functions that a copied network keeps, and that refer to what was copied, refer to the copies.
+
+    ``deepcopy`` shares functions: a hook such as ``lambda *_: self.seen.append(1)`` would go on with the original.
+
+    Args:
+        module: The copy.
+        memo: That of its ``deepcopy``.
+    """
+    for submodule in module.modules():
+        for values in (vars(submodule), *(value for value in vars(submodule).values() if isinstance(value, dict))):
+            for key, value in values.items():
+                if isinstance(value, FunctionType):
+                    values[key] = _rebound(value, memo)
+
+
+def _rebound(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
+    cells = function.__closure__ or ()
+    contents = [cell.cell_contents if cell != CellType() else None for cell in cells]
+    if not any(id(content) in memo and memo[id(content)] is not content for content in contents):
+        return function
+    bound = tuple(
+        CellType(memo[id(content)]) if id(content) in memo else cell
+        for cell, content in zip(cells, contents, strict=True)
+    )
+    new = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, bound)
+    new.__kwdefaults__ = function.__kwdefaults__
+    new.__dict__.update(function.__dict__)
+    return new
 
 
 def _is_data(value: Any) -> bool:

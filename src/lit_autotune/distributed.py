@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from lit_autotune._text import first_line
 from lit_autotune.errors import ConfigError, TuningError
+from lit_autotune.memory import parameter_bytes
 from lit_autotune.packages import trainer_package
 from lit_autotune.process_state import unchanged_process
 from lit_autotune.search import TooLittleDataError
@@ -181,7 +182,7 @@ def _alone_class(package: str) -> Any:
             super().setup(trainer)
             if trainer.training:
                 # DistributedDataParallel keeps a second copy of all gradients, in buckets.
-                size = sum(p.numel() * p.element_size() for p in self.model.parameters() if p.requires_grad)
+                size = parameter_bytes(p for p in self.model.parameters() if p.requires_grad)
                 self._buckets = torch.zeros(size, dtype=torch.uint8, device=self._root_device)
 
         def teardown(self) -> None:

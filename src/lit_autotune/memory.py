@@ -4,7 +4,8 @@ import contextlib
 import ctypes
 import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 OUT_OF_MEMORY = re.compile(
     "|".join(
@@ -46,6 +47,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     if OUT_OF_MEMORY.search(str(error).lower()):
         return True
     return error.__cause__ is not None and is_out_of_memory(error.__cause__)
+
+
+def parameter_bytes(parameters: Iterable[Any]) -> int:
+    """Memory of parameters; lazy ones have none yet."""
+    from torch.nn.parameter import is_lazy
+
+    return sum(p.numel() * p.element_size() for p in parameters if not is_lazy(p))
 
 
 def release_memory() -> None:

@@ -98,6 +98,8 @@ def _tune(
     if trainer.fast_dev_run and steps:
         console.warn("nothing tuned: the Trainer has fast_dev_run on")
         steps = []
+    if trainer.state.status == "running" and steps:
+        console.warn("the Trainer is running: optimizers and loaders that exist already keep their values")
     sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
     save_plot = save_plot and trainer.is_global_zero
     context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)

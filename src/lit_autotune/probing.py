@@ -8,7 +8,7 @@ from lit_autotune.budget import Budget, find_budget, read_status
 from lit_autotune.distributed import on_all_ranks
 from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
 from lit_autotune.looks import Values
-from lit_autotune.memory import release_memory
+from lit_autotune.memory import parameter_bytes, release_memory
 from lit_autotune.sandbox import Sandbox
 from lit_autotune.trials import try_batch_size
 from lit_autotune.types import Measurement, TrialSpec
@@ -100,6 +100,6 @@ class Prober:
         if not deadly:
             return False
         parameters = self._sandbox.originals["module"].parameters()
-        taken = self._taken or STATE_PER_PARAMETER * sum(p.numel() * p.element_size() for p in parameters)
+        taken = self._taken or STATE_PER_PARAMETER * parameter_bytes(parameters)
         growth = max(1.0, batch_size / self._largest) if self._largest else 1.0
         return self._start_size + taken * growth > NEAR * deadly

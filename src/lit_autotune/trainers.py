@@ -53,7 +53,31 @@ def silent_logger(package: str, logger: Any) -> Any:
     dummy = importlib.import_module(f"{package}.loggers.logger").DummyLogger
     # Looked up only when asked for: with some loggers that creates a run on a server.
     facts = {name: property(lambda self, name=name: getattr(logger, name)) for name in LOGGER_FACTS}  # type: ignore[misc]
-    return type("SilentLogger", (dummy,), {**facts, "__reduce__": lambda self: _reduced_logger(package, logger)})()
+    answers = {
+        "__class__": property(lambda self: type(logger)),  # for modules that ask what kind of logger they have
+        "experiment": property(lambda self: Nothing()),
+        "__reduce__": lambda self: _reduced_logger(package, logger),
+    }
+    return type("SilentLogger", (dummy,), {**facts, **answers})()
+
+
+class Nothing:
+    """Answers itself to whatever is asked of a logger's experiment."""
+
+    def __getattr__(self, name: str) -> "Nothing":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "Nothing":
+        """Itself, too."""
+        return self
+
+    def __getitem__(self, key: Any) -> "Nothing":
+        return self
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
 
 
 def _reduced_logger(package: str, logger: Any) -> tuple[Any, ...]:

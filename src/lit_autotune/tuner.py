@@ -224,6 +224,11 @@ class Tuner:
         for passed in (train, other):
             if hasattr(passed, "prepare_data_per_node"):
                 return passed
+        unused = {"dataloaders": other} if method == "fit" else {"train_dataloaders": train, "val_dataloaders": val}
+        for name, passed in unused.items():
+            if passed is not None:
+                wanted = "train_dataloaders" if method == "fit" else "dataloaders"
+                raise ConfigError(f"method={method!r} does not use {name}; pass {wanted} instead")
         if method == "fit" and train is not None:
             loaders = {"train": train, "val": val}
         elif method != "fit" and other is not None:

@@ -44,6 +44,8 @@ def prepare(context: "TuningContext") -> Plan:
     setting = find(context)
     value = (setting and setting.value) or math.sqrt(config.lr_min * config.lr_max)
     first = look(sandbox, {setting: value} if setting else {})
+    if not first.rates:
+        raise ConfigError("configure_optimizers returns no optimizer, so there is no learning rate to tune")
     if len(first.defaults) <= (config.lr_optimizer_index or 0):
         raise ConfigError(
             f"there are {len(first.defaults)} optimizers, so there is none to sweep with lr_optimizer_index = "

@@ -91,10 +91,13 @@ class Copier:
 
 
 def _keep_gradient_flags(objects: Mapping[str, Any], copied: Mapping[str, Any]) -> None:
+    from torch.nn.parameter import is_lazy
+
     for name, original in objects.items():
         if hasattr(original, "parameters"):
             for old, new in zip(original.parameters(), copied[name].parameters(), strict=True):
-                new.requires_grad_(old.requires_grad)
+                if not is_lazy(old):
+                    new.requires_grad_(old.requires_grad)
 
 
 def _share(owners: Mapping[str, Any], memo: Memo, skip: set[int]) -> None:

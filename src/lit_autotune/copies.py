@@ -6,6 +6,7 @@ cost time and memory, so what is *data* (arrays, tables, long lists) is shared: 
 """
 
 import copy
+import functools
 import numbers
 from collections.abc import Iterator, Mapping
 from types import BuiltinFunctionType, CellType, FunctionType, GeneratorType, MethodType, ModuleType
@@ -100,11 +101,14 @@ def rebind_functions(module: Any, memo: dict[int, Any]) -> None:
     for submodule in module.modules():
         for values in (vars(submodule), *(value for value in vars(submodule).values() if isinstance(value, dict))):
             for key, value in values.items():
-                if isinstance(value, FunctionType):
-                    values[key] = _rebound(value, memo)
+                values[key] = _rebound(value, memo)
 
 
-def _rebound(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
+def _rebound(function: Any, memo: dict[int, Any]) -> Any:
+    if type(function) is functools.partial:
+        return functools.partial(_rebound(function.func, memo), *function.args, **function.keywords)
+    if not isinstance(function, FunctionType):
+        return function
     cells = function.__closure__ or ()
     contents = [cell.cell_contents if cell != CellType() else None for cell in cells]
     if not any(id(content) in memo and memo[id(content)] is not content for content in contents):

@@ -177,7 +177,7 @@ class Tuner:
             model: The LightningModule.
             train_dataloaders: Loaders for training, or a datamodule.
             val_dataloaders: Accepted for compatibility; the range test does not validate.
-            dataloaders: Accepted for compatibility.
+            dataloaders: Refused: they are for evaluations.
             datamodule: The LightningDataModule.
             method: Only ``"fit"`` has a learning rate.
             min_lr: First learning rate.
@@ -197,7 +197,7 @@ class Tuner:
         """
         if method != "fit":
             raise ConfigError(f"lr_find: method={method!r}: only 'fit' has a learning rate")
-        given = datamodule or self._datamodule(train_dataloaders, None, None, "fit")
+        given = datamodule or self._datamodule(train_dataloaders, None, dataloaders, "fit")
         config = self._config(
             use_learning_rate_tuning=True,
             lr_min=min_lr,

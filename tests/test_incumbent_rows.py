@@ -426,7 +426,7 @@ def test_early_stopping_and_checkpoints_start_afresh(tmp_path):
         trainer = quiet_trainer(callbacks=callbacks, enable_checkpointing=True, max_epochs=9)
         module, data = RandomNet(), RandomBlobs()
         if tuning:
-            tuned(module, data, trainer, use_batch_size_tuning=False, update_model_lr=False)
+            tuned(module, data, trainer, batch_size_max=16, update_model_lr=False)
             assert (stopping.wait_count, checkpoint.best_model_path) == (0, "")
             assert not list(tmp_path.glob("True/*"))
         trainer.fit(module, datamodule=data)

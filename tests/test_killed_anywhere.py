@@ -116,34 +116,32 @@ def test_every_hook_is_walked(role, method):
     assert set(calls(role, method)) == walked(role, method)
 
 
-def killed(role, method, hook, count, error):
-    """Tune, and raise an error at a call of a hook; returns what came out, and checks that nothing else has changed."""
-    countdown = [count]
+@pytest.mark.parametrize(("role", "method", "hook"), KILLS)
+def test_killed_in_a_hook(role, method, hook):
+    """An error at a hook's first or last call comes out as the same object, Ctrl-C at its middle call as such; all is
+    as before, and the fit after all that is as if nothing had been.
+    """
+    number = calls(role, method)[hook]
+    error = ValueError("from the user's code")
+    left: list = []
 
     def burn():
-        countdown[0] -= 1
-        if countdown[0] == 0:
-            raise error
+        if left:
+            left[0] -= 1
+            if left[0] == 0:
+                raise fatal
 
     made = objects(role, {hook: burn})
     before = state(*made)
-    with pytest.raises(type(error)) as caught:
-        tuned(made, method)
-    assert state(*made) == before
-    assert not list(Path.cwd().iterdir())
-    countdown[0] = 0
+    for count, fatal in ((1, error), ((number + 1) // 2, KeyboardInterrupt()), (number, error)):
+        left[:] = [count]
+        with pytest.raises(type(fatal)) as caught:
+            tuned(made, method)
+        assert caught.value is error or fatal is not error
+        assert state(*made) == before
+        assert not list(Path.cwd().iterdir())
+    left.clear()
     assert fitted(*made) == untuned(role)
-    return caught.value
-
-
-@pytest.mark.parametrize(("role", "method", "hook"), KILLS)
-def test_killed_in_a_hook(role, method, hook):
-    """An error at a hook's first or last call comes out as the same object; Ctrl-C at its middle call as such."""
-    number = calls(role, method)[hook]
-    for count in {1, number}:
-        error = ValueError("from the user's code")
-        assert killed(role, method, hook, count, error) is error
-    killed(role, method, hook, (number + 1) // 2, KeyboardInterrupt())
 
 
 @pytest.mark.parametrize("role", ["datamodule", "kept callback"])

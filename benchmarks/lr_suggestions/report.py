@@ -65,13 +65,13 @@ def _rule_table(verdicts: Verdicts) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, given in sorted(verdicts.items(), key=lambda item: interval(item[1], lambda v: v.regret)):
-        failing = np.mean([not _has_value(v) for v in given])
+        failing = np.mean([v.value is None for v in given])
         lines.append(f"| {name} | {_worth(given)} | {failing:.1%} | {spread(given):.2f} |")
     return lines
 
 
 def suggestions_to_race(results: dict[Key, Any]) -> list[Key]:
-    """The default rule's suggestions, as keys of the races around them."""
+    """The default rule's doubtful suggestions, as keys of the races around them."""
     rule = Registry.load().suggester(DEFAULT)
     keys: list[Key] = []
     for (kind, *rest), losses in results.items():
@@ -79,29 +79,29 @@ def suggestions_to_race(results: dict[Key, Any]) -> list[Key]:
             task, window, seed = rest
             rates = lr_ladder(*truth.RANGES[window], truth.SWEEP_STEPS)
             (answer,) = suggest_all(LRCurve(learning_rates=rates, losses=losses), [rule], {}, print)
-            if answer.value is not None:
+            if answer.value is not None and answer.quality == "doubtful":
                 keys.append(("race", task, window, seed, answer.value))
     return keys
 
 
 def _race_table(results: dict[Key, Any], verdicts: dict[str, Verdicts]) -> list[str]:
-    """What verification gains, only where the flag is up, and always."""
+    """What verification gains where the flag is up."""
     lines = [
         "| part | verification | mean regret | within 10 % of the best | diverges | extra steps |",
         "|---|---|---|---|---|---|",
     ]
-    policies = {"none": _never, "where doubtful": _is_doubtful, "always": _has_value}
     for part, rules in verdicts.items():
         grounds = {task.name: Truth(task.name, results) for task in PARTS[part]}
-        for policy, wanted in policies.items():
-            judged, steps = [], []
-            for verdict in rules[f"**`{DEFAULT}`**"]:
-                key = ("race", verdict.task, verdict.window, verdict.seed, verdict.value)
-                raced = results[key] if wanted(verdict) else None
-                ground = grounds[verdict.task]
-                judged.append(ground.judge(verdict.window, verdict.seed, raced["value"]) if raced else verdict)
-                steps.append(raced["steps"] if raced else 0)
-            lines.append(f"| {part} | {policy} | {_worth(judged)} | {np.mean(steps):.0f} |")
+        given = rules[f"**`{DEFAULT}`**"]
+        lines.append(f"| {part} | none | {_worth(given)} | 0 |")
+        judged, steps = [], 0
+        for verdict in given:
+            if verdict.is_doubtful and verdict.value is not None:
+                raced = results["race", verdict.task, verdict.window, verdict.seed, verdict.value]
+                verdict = grounds[verdict.task].judge(verdict.window, verdict.seed, raced["value"])
+                steps += raced["steps"]
+            judged.append(verdict)
+        lines.append(f"| {part} | where doubtful | {_worth(judged)} | {steps / len(given):.0f} |")
     return lines
 
 
@@ -112,18 +112,6 @@ def _worth(given: list[Verdict]) -> str:
         f"{regret[0]:.3f} ({regret[1]:.3f} to {regret[2]:.3f}) | {close[0]:.0%} ({close[1]:.0%} to {close[2]:.0%}) "
         f"| {np.mean([v.diverges for v in given]):.1%}"
     )
-
-
-def _never(verdict: Verdict) -> bool:
-    return False
-
-
-def _has_value(verdict: Verdict) -> bool:
-    return verdict.value is not None
-
-
-def _is_doubtful(verdict: Verdict) -> bool:
-    return verdict.is_doubtful and verdict.value is not None
 
 
 def _range_table(verdicts: Verdicts) -> list[str]:

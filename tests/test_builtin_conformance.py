@@ -18,7 +18,7 @@ from lit_autotune.testing import (
 REGISTRY = Registry.load()
 BUILT_IN = {plugin.name for plugin in REGISTRY.plugins if plugin.distribution == "lit-autotune"}
 SUGGESTERS = [suggester for suggester in REGISTRY.suggesters if suggester.name in BUILT_IN]
-STRATEGIES = [REGISTRY.strategy(name) for name in ("binsearch", "power")]
+STRATEGIES = [REGISTRY.strategy(name) for name in ("binsearch", "power", "predictive")]
 
 
 class Fraction(BaseModel):

@@ -315,6 +315,13 @@ class Capturable(MLP):
         return torch.optim.AdamW(self.parameters(), capturable=True)
 
 
+class Quasi(MLP):
+    """An optimizer that compares losses."""
+
+    def configure_optimizers(self):
+        return torch.optim.LBFGS(self.parameters())
+
+
 class OnCuda(MLP):
     """A step that names its device."""
 
@@ -334,11 +341,12 @@ class Deaf(Points):
     [
         (Recurrent(), Points(), {}, r"module\.reader\.0 is of type LSTM"),
         (Capturable(), Points(), {}, r"AdamW\(capturable=True\)"),
+        (Quasi(), Points(), {}, r"lbfgs\.py:\d+, in step: `.*` needs the values"),
         (OnCuda(), Points(), {}, "makes tensors on cuda:0 itself"),
         (MLP(), Points(), {"strategy": "ddp", "devices": 2}, "single device"),
         (MLP(), Points(), {"strategy": "ddp"}, "single device"),
     ],
-    ids=["RNN", "capturable", "cuda", "two devices", "ddp"],
+    ids=["RNN", "capturable", "LBFGS", "cuda", "two devices", "ddp"],
 )
 def test_what_would_be_wrong_is_refused_by_name(module, data, arguments, message):
     """Rather no estimate than one that is too low; and a search does without."""

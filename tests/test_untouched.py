@@ -228,6 +228,7 @@ def test_module_without_datamodule(tmp_path):
 def test_handles_in_a_module_are_shared_with_its_copies():
     """A lock, an open file or a database connection in the module does not keep it from being tuned."""
     module = Net()
+    module.setup = lambda stage: None  # so that later copies are made from one that is set up
     module.lock, module.nested = threading.Lock(), {"database": sqlite3.connect(":memory:")}
     module.network[0].file = open("log.txt", "w")  # noqa: SIM115
     lock = module.lock

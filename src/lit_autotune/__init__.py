@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lit_autotune.experiment import ExperimentConfig
     from lit_autotune.orchestrator import tune
     from lit_autotune.report import TuningReport
+    from lit_autotune.search import search_batch_size
     from lit_autotune.tuner import Tuner
 
 __all__ = [
@@ -71,15 +72,17 @@ __all__ = [
     "__version__",
     "estimate_batch_sizes",
     "hookimpl",
+    "search_batch_size",
     "tune",
 ]
 
 _LAZY = {
     "Estimate": "estimate",
     "ExperimentConfig": "experiment",
-    "TuningReport": "report",
     "Tuner": "tuner",
+    "TuningReport": "report",
     "estimate_batch_sizes": "estimate",
+    "search_batch_size": "search",
     "tune": "orchestrator",
 }
 

@@ -55,11 +55,6 @@ def find_budget(device: Any, setting: str, margin: float) -> Budget | None:
     return Budget(limit, int(limit * (1 - margin)), source, min((size for size, _ in killing), default=None))
 
 
-def memory_is_refused() -> bool:
-    """Whether this process may be refused memory on the host, so that running out of it is an error."""
-    return bool(_host_refusals())
-
-
 @contextlib.contextmanager
 def enforced(budget: Budget | None, device: Any) -> Iterator[None]:
     """Make a CUDA device refuse what is beyond the budget, and put that back afterwards.

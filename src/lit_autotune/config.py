@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lit_autotune._text import did_you_mean
+from lit_autotune.sizes import parse_size
 from lit_autotune.types import Method
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -25,7 +26,8 @@ class TunerConfig(BaseModel):
 
     use_batch_size_tuning: bool = Field(False, description="Enable batch size tuning.")
     batch_size_mode: str = Field(
-        "power", description="Search strategy: `power` (doubles), `binsearch` (exact), or one that a plugin brings."
+        "power",
+        description="How to search: `power` (doubles), `binsearch` (exact), `predictive` (few trials), or a plugin's.",
     )
     batch_size_method: Method = Field(
         "fit", description="What a trial runs: training with validation, or one of the evaluations alone."
@@ -37,7 +39,25 @@ class TunerConfig(BaseModel):
         3, ge=3, description="Optimizer steps of one trial. The first one allocates the optimizer's state."
     )
     batch_size_margin: float = Field(
-        0.05, ge=0, lt=1, description="Headroom kept below a limit that was met, as a fraction of the batch size."
+        0.05, ge=0, lt=1, description="Headroom below a size that ran out of memory, as a fraction of the batch size."
+    )
+    batch_size_target: Literal["largest", "fastest"] = Field(
+        "largest", description="Which size to choose: the largest, or the smallest within 5 % of the best throughput."
+    )
+    batch_size_probe: str = Field(
+        "first",
+        examples=["longest", "train.py:worst_batch"],
+        description="What trials run on: the `first` batches, the `longest` samples, or a function that makes a batch.",
+    )
+    memory_budget: str = Field(
+        "auto",
+        examples=["24GiB", "80%"],
+        description="Memory that training may take: `auto` for what there is, a size, or a share of what there is.",
+    )
+    memory_margin: float = Field(0.1, ge=0, lt=1, description="Share of the memory budget to leave free.")
+    trial_isolation: Literal["auto", "process", "none"] = Field(
+        "auto",
+        description="Which trials run in a child process: those that might get the process killed, all, or none.",
     )
     batch_size_attribute: str | None = Field(
         None,
@@ -92,6 +112,16 @@ class TunerConfig(BaseModel):
             if name not in cls.model_fields:
                 raise ValueError(f"unknown field {name!r}{did_you_mean(name, cls.model_fields)}")
         return data
+
+    @field_validator("memory_budget")
+    @classmethod
+    def _check_budget(cls, value: str) -> str:
+        share = value.removesuffix("%")
+        if value != "auto" and value == share:
+            parse_size(value)
+        elif share != value and not (share.replace(".", "", 1).isdigit() and 0 < float(share) <= 100):
+            raise ValueError(f"{value!r} is not a share between 0 % and 100 %")
+        return value
 
     @model_validator(mode="after")
     def _check_range(self) -> "TunerConfig":

@@ -122,7 +122,8 @@ def _new_table(title: str, columns: Sequence[str], right: Sequence[int] = ()) ->
 
 
 def _trial_table(result: BatchSizeResult) -> "Table":
-    table = _new_table("Batch-size trials", ("trial", "batch size", "outcome", "seconds", ""), right=(0, 1, 3))
+    columns = ("trial", "batch size", "outcome", "peak", "samples/s", "seconds", "")
+    table = _new_table("Batch-size trials", columns, right=(0, 1, 3, 4, 5))
     for number, trial in enumerate(result.trials, 1):
         mark = "chosen" if trial.batch_size == result.chosen else trial.message[:60]
         outcome = trial.outcome.replace("_", " ")
@@ -130,6 +131,8 @@ def _trial_table(result: BatchSizeResult) -> "Table":
             str(number),
             str(trial.batch_size),
             outcome,
+            "" if trial.peak_bytes is None else format_size(trial.peak_bytes),
+            "" if trial.samples_per_second is None else f"{trial.samples_per_second:,.0f}",
             f"{trial.seconds:.2f}",
             mark,
             style="bold green" if mark == "chosen" else None if trial.fits else "red",

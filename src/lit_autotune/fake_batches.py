@@ -1,6 +1,5 @@
 """Fake batches of any size, drawn up after two that really arrived."""
 
-import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -10,15 +9,11 @@ from typing import Any
 from lit_autotune.errors import EstimateError
 from lit_autotune.fake_modules import on_cpu
 from lit_autotune.looks import Values
-from lit_autotune.sandbox import Sandbox
+from lit_autotune.sandbox import Sandbox, SeenEnoughError
 from lit_autotune.stepping import allow_start
 
 EXAMPLE_SIZES = (2, 4)
 """The batch sizes of the two examples. What doubles from one to the other is the batch, wherever it stands."""
-
-
-class _SeenEnoughError(Exception):
-    """Ends a fit before its first training step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +42,12 @@ def first_arrivals(sandbox: Sandbox, values: Values) -> Arrivals:
         validation = loop.epoch_loop.val_loop._combined_loader
         loaders = () if validation is None else validation.flattened
         found.append(Arrivals(batch, [next(iter(loader)) for loader in loaders], loop.max_batches))
-        raise _SeenEnoughError
+        raise SeenEnoughError
 
     made.wrap("on_train_start", take)
     allow_start(made.trainer)
     made.trainer.check_val_every_n_epoch = 1  # or Lightning may not set the validation loaders up
-    with contextlib.suppress(_SeenEnoughError):
-        sandbox.run(made)
+    sandbox.run(made)
     if not found:
         raise EstimateError("the training data give no batch")
     return found[0]

@@ -1,6 +1,5 @@
 """A look at what a fit comes to: everything is set up on copies, up to the first batch."""
 
-import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,17 +7,13 @@ from typing import Any
 
 from lit_autotune.attributes import Setting
 from lit_autotune.distributed import on_all_ranks
-from lit_autotune.sandbox import Copies, Sandbox
+from lit_autotune.sandbox import Copies, Sandbox, SeenEnoughError
 from lit_autotune.stepping import allow_start, count_samples
 
 Values = Mapping[Setting, Any]
 
 STEP_HOOKS = {"fit": "training_step", "validate": "validation_step", "test": "test_step", "predict": "predict_step"}
 """The module's hook that gets the batches, by what is run."""
-
-
-class _SeenEnoughError(Exception):
-    """Ends a fit at its first training step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +55,13 @@ def _look(sandbox: Sandbox, values: Values, method: str) -> Look:
 
     def stop(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         seen.extend(args[:1] or kwargs.values())
-        raise _SeenEnoughError
+        raise SeenEnoughError
 
     made.wrap("on_train_start", note_rates)
     made.wrap(STEP_HOOKS[method], stop)
     if method == "fit":
         without_extras(made)
-    with contextlib.suppress(_SeenEnoughError):
-        sandbox.run(made, method)
+    sandbox.run(made, method)
     optimizers = made.trainer.optimizers
     return Look(
         batch_size=count_samples(made, seen[0]) if seen else None,

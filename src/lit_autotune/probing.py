@@ -1,17 +1,31 @@
 """Where a batch-size trial runs: in this process, or in a child that may be killed without harm."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-from lit_autotune.budget import Budget, read_status
+from lit_autotune._text import first_line
+from lit_autotune.budget import Budget, find_budget, read_status
+from lit_autotune.distributed import on_all_ranks
 from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
 from lit_autotune.looks import Values
+from lit_autotune.memory import release_memory
 from lit_autotune.sandbox import Sandbox
 from lit_autotune.trials import try_batch_size
 from lit_autotune.types import Measurement
 
 STATE_PER_PARAMETER = 8
 """Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""
+
+
+def agreed_budget(sandbox: Sandbox, setting: str, margin: float) -> Budget | None:
+    """The budget of this process, or the smallest of all processes."""
+    device = sandbox.trainer.strategy.root_device
+    budgets = on_all_ranks(sandbox.trainer, lambda: find_budget(device, setting, margin))
+    return min((budget for budget in budgets if budget), key=lambda budget: budget.usable, default=None)
+
+
+SPOILT = "could not create a primitive"
+"""What oneDNN says when a convolution ran out of memory, and sometimes for good in that thread."""
 
 
 class Prober:
@@ -44,24 +58,40 @@ class Prober:
 
     def __exit__(self, *error: object) -> None:
         self._child.close()
+        release_memory()
 
-    def try_batch_size(self, batch_size: int, values: Values, *arguments: Any) -> Measurement:
+    def try_batch_size(
+        self, batch_size: int, values: Values, expected: int | None, steps: int, method: str
+    ) -> Measurement:
         """Run a trial; arguments, result and errors are those of :func:`lit_autotune.trials.try_batch_size`."""
+        measured = None
         if self._isolation == "process" or (self._isolation == "auto" and self._is_risky(batch_size)):
             try:
-                measured = self._child.try_batch_size(values, *arguments)
+                measured = self._child.try_batch_size(values, expected, steps, method)
             except IsolationError as error:
                 self._isolation = "none"
                 self._warn(
                     f"trials run in this process, for the objects cannot be sent to another one ({error}); classes "
                     "of a script or notebook can, once cloudpickle is installed"
                 )
-                measured = try_batch_size(self._sandbox, values, *arguments)
-        else:
-            measured = try_batch_size(self._sandbox, values, *arguments)
+        if measured is None:
+            measured = self._try_here(values, expected, steps, method)
         if measured.peak_bytes is not None and batch_size > self._largest:
             self._largest, self._taken = batch_size, measured.peak_bytes - self._start_size
         return measured
+
+    def _try_here(self, values: Values, expected: int | None, steps: int, method: str) -> Measurement:
+        ceiling = self._budget.usable if self._budget else None
+        try:
+            return try_batch_size(self._sandbox, values, expected, steps, method, ceiling)
+        except MemoryError as error:
+            if self._isolation == "auto" and SPOILT in str(error):
+                self._isolation = "process"
+                self._warn(
+                    f"a convolution ran out of memory ({first_line(error)}), and oneDNN may refuse new ones in this "
+                    "process from now on: train in a new one, or tune with trial_isolation = 'process'"
+                )
+            raise
 
     def _is_risky(self, batch_size: int) -> bool:
         """Whether a trial might come near the size at which the system kills a process.

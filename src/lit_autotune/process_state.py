@@ -67,12 +67,24 @@ def _signal_handlers() -> Iterator[None]:
         return
     numbers = [getattr(signal, name) for name in HANDLED_SIGNALS if hasattr(signal, name)]
     handlers = [signal.getsignal(number) for number in numbers]
+    _forget_worker_watch()
     try:
         yield
     finally:
         for number, handler in zip(numbers, handlers, strict=True):
             if handler is not None:
                 signal.signal(number, handler)
+        _forget_worker_watch()
+
+
+def _forget_worker_watch() -> None:
+    """Have torch install its handler for dead DataLoader workers anew.
+
+    It does so once for a process, but Lightning takes it away after each fit: then nobody learns of what killed one.
+    """
+    from torch.utils.data._utils import signal_handling
+
+    signal_handling._SIGCHLD_handler_set = False
 
 
 @contextlib.contextmanager

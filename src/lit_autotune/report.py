@@ -16,7 +16,11 @@ class BatchSizeResult(Record):
         strategy: Name of the strategy used.
         old: The batch size before, ``None`` if there was none.
         chosen: The batch size found, in samples. It was run.
+        largest: The largest size that fits.
+        fastest: The smallest size within 5 % of the best throughput; ``None`` if no steps were timed.
         limit: Why no larger one: ``"memory"``, ``"data"``, ``"batch_size_max"`` or ``"batch_size_max_trials"``.
+        budget: The memory that trials were allowed, and where that limit comes from; ``None`` if there is none.
+        budget_bytes: The same in bytes.
         places: Where it was written, e.g. ``"datamodule.hparams.batch_size"``.
         trials: All trials in the order they were run.
     """
@@ -24,7 +28,11 @@ class BatchSizeResult(Record):
     strategy: str
     old: int | None
     chosen: int
+    largest: int
+    fastest: int | None = None
     limit: str
+    budget: str | None = None
+    budget_bytes: int | None = None
     places: tuple[str, ...]
     trials: tuple[BatchSizeTrial, ...]
 

@@ -4,28 +4,38 @@ The user's own objects are never run and never changed.
 """
 
 import contextlib
-import copy
 import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import GeneratorType
 from typing import Any
 
-from lit_autotune._text import first_line
 from lit_autotune.attributes import Setting, write
-from lit_autotune.budget import memory_is_refused
-from lit_autotune.copies import detach_results, find_uncopyable, share_data
+from lit_autotune.copier import Copier
 from lit_autotune.distributed import detach, no_process_group
-from lit_autotune.errors import ConfigError
 from lit_autotune.memory import is_out_of_memory
-from lit_autotune.own_thread import in_own_thread
 from lit_autotune.packages import trainer_package
 from lit_autotune.process_state import unchanged_process
-from lit_autotune.trainers import kept, renew_loops, silent_logger, stale_parts
+from lit_autotune.trainers import kept
+
+SILENT = {
+    "fit": {},
+    "validate": {"verbose": False},
+    "test": {"verbose": False},
+    "predict": {"return_predictions": False},
+}
+"""Arguments with which the Trainer's methods print no tables and keep nothing."""
+
 
 NOTHING = contextlib.nullcontext()
 """The context that changes nothing."""
+
+SIGTERM_CODE = 143
+"""What a shell says of a process that SIGTERM ended: 128 + 15."""
+
+
+class SeenEnoughError(Exception):
+    """Raised in a hook of a copy to end its run."""
 
 
 @dataclass
@@ -85,7 +95,7 @@ class Sandbox:
         self._prepared: set[str] = set()
         self._set_up: set[tuple[str, str]] = set()
         self._waits = True
-        self._handles: dict[int, Any] = {}
+        self._copier = Copier(trainer)
 
     def repeat_setup(self) -> None:
         """From now on call ``setup`` for each copy: it uses a value that is being tuned."""
@@ -97,25 +107,27 @@ class Sandbox:
     def run(self, made: Copies, method: str = "fit", within: contextlib.AbstractContextManager[Any] = NOTHING) -> None:
         """Call the Trainer's ``fit``, ``validate``, ``test`` or ``predict`` on copies, within a context.
 
-        The user's exceptions come out as they are, Ctrl-C as ``KeyboardInterrupt``.
+        The user's exceptions come out as they are, Ctrl-C as ``KeyboardInterrupt``, SIGTERM as Lightning's
+        ``SIGTERMException``. A look that has seen enough just ends.
         """
+        arguments = {} if made.datamodule is None else {"datamodule": made.datamodule}
+        arguments |= SILENT[method] if self.quiet else {}
         with unchanged_process(self.quiet), no_process_group() if made.alone else NOTHING:
             try:
-                arguments = {} if made.datamodule is None else {"datamodule": made.datamodule}
-
-                def run() -> None:
-                    with within:
-                        getattr(made.trainer, method)(made.module, **arguments)
-
-                if self.trainer.strategy.root_device.type == "cpu" and memory_is_refused():
-                    in_own_thread(run, on_interrupt=lambda: setattr(made.trainer, "should_stop", True))
-                else:
-                    run()
+                with within:
+                    getattr(made.trainer, method)(made.module, **arguments)
+            except SeenEnoughError:
+                pass
             except SystemExit as error:
                 # Lightning turns Ctrl-C into sys.exit(1)
                 if isinstance(error.__context__, KeyboardInterrupt):
                     raise KeyboardInterrupt from None
                 raise
+            finally:
+                # Lightning only notes the signal, and acts on it if there is a next batch.
+                if made.trainer.received_sigterm:
+                    package = trainer_package(made.trainer)
+                    raise importlib.import_module(f"{package}.utilities.exceptions").SIGTERMException(SIGTERM_CODE)
 
     def copies(self, values: Mapping[Setting, Any] | None = None, alone: bool = True) -> Copies:
         """Fresh copies, with the settings found so far and the given ones written to them.
@@ -136,6 +148,8 @@ class Sandbox:
             made.wrap("prepare_data", functools.partial(self._prepare_once, role), role)
             if self._share_setup and (_overrides(owner, "setup") or _overrides(owner, "prepare_data")):
                 made.wrap("setup", functools.partial(self._set_up_once, made, role), role)
+            if role == "datamodule":
+                made.wrap("on_exception", _tell_of_errors, role)
             # What setup opened is shared by all copies, so only the last one out may close it: see close().
             made.wrap("teardown", lambda original, stage: None, role)
         return made
@@ -143,7 +157,8 @@ class Sandbox:
     def __getstate__(self) -> dict[str, Any]:
         """For a sandbox in another process: it starts from what the objects are like now."""
         made = self._deepcopy()
-        return {**vars(self), "trainer": made.trainer, "originals": {}, "_templates": made.owners, "_handles": {}}
+        parts = {"trainer": made.trainer, "_copier": Copier(made.trainer), "_templates": made.owners, "originals": {}}
+        return {**vars(self), **parts}
 
     def close(self) -> None:
         """Undo what ``setup`` did for the trials."""
@@ -163,74 +178,24 @@ class Sandbox:
             return
         original(stage)
         self._set_up.add((role, stage))
-        memo = {id(made.trainer): self.trainer}
-        memo |= {id(owner): self._templates[other] for other, owner in made.owners.items() if other != role}
-        owner = made.owners[role]
-        self._prepare_memo({role: owner}, memo, skip={id(made.trainer)})
-        template = copy.deepcopy(owner, memo)
+        others = {id(owner): self._templates[other] for other, owner in made.owners.items() if other != role}
+        template = self._copier.template(role, made.owners[role], {id(made.trainer): self.trainer, **others})
         for hook in made.replaced & vars(template).keys():
             delattr(template, hook)
         self._templates[role] = template
 
     def _deepcopy(self) -> Copies:
-        trainer = self.trainer
-        memo = stale_parts(trainer, self._templates)
-        self._prepare_memo(self._templates, memo, skip={id(trainer)})
-        package = trainer_package(trainer)
-        callbacks: list[Any] = []
-        memo[id(trainer.callbacks)] = callbacks
-        memo[id(trainer.strategy.launcher)] = None  # copies run in the process that they are made in
-        memo[id(trainer.loggers)] = [silent_logger(package, logger) for logger in trainer.loggers]
-        memo[id(trainer.profiler)] = importlib.import_module(f"{package}.profilers").PassThroughProfiler()
-        (copied, templates), memo = self._deepcopy_all(memo)
-        callbacks.extend(copy.deepcopy(kept(trainer.callbacks), memo))
-        renew_loops(trainer, copied)
+        copied, templates = self._copier.copy(self._templates)
+        for callback in copied.callbacks:
+            callback.on_exception = functools.partial(_tell_of_errors, callback.on_exception)
         return Copies(copied, templates["module"], templates.get("datamodule"))
 
-    def _deepcopy_all(self, memo: dict[int, Any]) -> tuple[tuple[Any, dict[str, Any]], dict[int, Any]]:
-        """Trainer and templates, and the memo; locks, files and other handles are shared, once seen that they must be.
 
-        Raises:
-            ConfigError: If something cannot be copied and must not be shared either.
-        """
-        import torch
-
-        memo |= self._handles
-        everything = (self.trainer, self._templates)
-        while True:
-            attempt = dict(memo)
-            try:
-                return copy.deepcopy(everything, attempt), attempt
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-                name, culprit = self._find_uncopyable(memo)
-                if culprit is None:
-                    raise
-                if id(culprit) in memo or isinstance(culprit, GeneratorType | torch.nn.Module):
-                    raise ConfigError(
-                        f"{name} cannot be copied ({first_line(error)}), but trials run on copies; "
-                        "keep a function that makes it, and call that in setup()"
-                    ) from error
-                self._handles[id(culprit)] = memo[id(culprit)] = culprit
-
-    def _find_uncopyable(self, memo: dict[int, Any]) -> tuple[str, Any]:
-        aside = {**memo, id(self.trainer): self.trainer}
-        parts = [*((value, role, aside) for role, value in self._templates.items()), (self.trainer, "trainer", memo)]
-        return next((found for part in parts if (found := find_uncopyable(*part))), ("", None))
-
-    @staticmethod
-    def _prepare_memo(roles: Mapping[str, Any], memo: dict[int, Any], skip: set[int]) -> None:
-        from torch.utils.data import DataLoader, Dataset
-
-        for role, owner in roles.items():
-            if role == "datamodule":
-                share_data(owner, role, memo, skip | {id(other) for other in roles.values() if other is not owner})
-                continue
-            detach_results(owner, memo)
-            for name, value in vars(owner).items():
-                if isinstance(value, Dataset | DataLoader):
-                    share_data(value, f"{role}.{name}", memo, skip | {id(owner)})
+def _tell_of_errors(original: Callable[..., None], *arguments: Any) -> None:
+    """Call the user's ``on_exception``, unless the exception is part of the tuning."""
+    error = arguments[-1]
+    if not isinstance(error, SeenEnoughError) and not is_out_of_memory(error):
+        original(*arguments)
 
 
 def _overrides(owner: Any, hook: str) -> bool:

@@ -1,11 +1,13 @@
 """The batch-size search: a strategy asks for sizes, a probe tries them. Pure, knows neither torch nor models."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from lit_autotune._text import first_line
 from lit_autotune.errors import BatchSizeError, PluginError
-from lit_autotune.types import BatchSizeSearch, BatchSizeTrial, SearchSpace
+from lit_autotune.sizes import format_size
+from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, BatchSizeTrial, Measurement, SearchSpace
 
 MAX_REPEATS = 1000
 """A search that asks this often for sizes it knows already is taken to be stuck."""
@@ -15,12 +17,15 @@ class TooLittleDataError(Exception):
     """Raised by a probe when the data cannot fill one batch of that size."""
 
 
+Probe = Callable[[int], Measurement | int | None]
+
+
 class _Trials:
     """The sizes run so far; each is run at most once."""
 
-    def __init__(self, probe: Callable[[int], object], max_trials: int, on_trial: Callable[[BatchSizeTrial], None]):
+    def __init__(self, probe: Probe, max_trials: int, budget: int | None, on_trial: Callable[[BatchSizeTrial], None]):
         self.done: dict[int, BatchSizeTrial] = {}
-        self._probe, self._max_trials, self._on_trial = probe, max_trials, on_trial
+        self._probe, self._max_trials, self._budget, self._on_trial = probe, max_trials, budget, on_trial
 
     def run(self, batch_size: int) -> BatchSizeTrial | None:
         """The trial of a size, run if it was not; ``None`` if it would be one trial too many."""
@@ -29,14 +34,25 @@ class _Trials:
         if len(self.done) >= self._max_trials:
             return None
         start, outcome, message = time.perf_counter(), "fits", ""
+        taken = Measurement(None)
         try:
-            self._probe(batch_size)
+            result = self._probe(batch_size)
+            taken = result if isinstance(result, Measurement) else Measurement(result)
         except MemoryError as error:
             outcome, message = "out_of_memory", first_line(error)
         except TooLittleDataError as error:
             outcome, message = "too_little_data", first_line(error)
+        if self._budget is not None and taken.peak_bytes is not None and taken.peak_bytes > self._budget:
+            outcome = "over_budget"
+            message = f"took {format_size(taken.peak_bytes)} of {format_size(self._budget)}"
         trial = BatchSizeTrial.model_validate(
-            {"batch_size": batch_size, "outcome": outcome, "seconds": time.perf_counter() - start, "message": message}
+            {
+                "batch_size": batch_size,
+                "outcome": outcome,
+                "seconds": time.perf_counter() - start,
+                "message": message,
+                **taken._asdict(),
+            }
         )
         self.done[batch_size] = trial
         self._on_trial(trial)
@@ -44,36 +60,48 @@ class _Trials:
 
 
 def search_batch_size(
-    probe: Callable[[int], object],
+    probe: Probe,
     *,
-    search: Callable[[SearchSpace], BatchSizeSearch],
+    strategy: str | BatchSizeStrategy = "predictive",
     init_val: int = 2,
     max_trials: int = 25,
     max_val: int | None = None,
+    budget: int | None = None,
+    first_guess: int | None = None,
     margin: float = 0.0,
+    options: Mapping[str, Any] | None = None,
     on_trial: Callable[[BatchSizeTrial], None] = lambda trial: None,
 ) -> tuple[int, list[BatchSizeTrial]]:
     """Find the largest batch size that fits.
 
     Args:
-        probe: Tries one batch size; raises ``MemoryError`` if it does not fit.
-        search: Makes the search, e.g. the ``search`` of a :class:`~lit_autotune.types.BatchSizeStrategy`.
+        probe: Tries one batch size. Returns its peak memory in bytes, ``None`` where nothing can be measured, or a
+            :class:`~lit_autotune.types.Measurement`; raises ``MemoryError`` if it does not fit.
+        strategy: A strategy, or the name of one that is installed.
         init_val: Size of the first trial, in samples.
         max_trials: At most this many trials, failed ones counted. No size is tried twice.
         max_val: Largest size worth trying.
-        margin: If a size did not fit, the answer stays this fraction below the largest that might.
+        budget: Memory that a trial may take, in bytes. A size whose peak is larger does not fit.
+        first_guess: An estimate of the answer, in samples; it only saves trials.
+        margin: If a size ran out of memory, the answer stays this fraction below the largest that might not.
+        options: What to call the strategy's search with.
         on_trial: Told of each trial as it ends.
 
     Returns:
         The size, which was run and fits, and all trials in the order they were run.
 
     Raises:
+        UnknownNameError: If no installed strategy has that name.
         BatchSizeError: If no size fits, or none was found within ``max_trials``.
         PluginError: If the search asks for a size outside its space, or asks for ever.
     """
-    space = SearchSpace(init_val if max_val is None else min(init_val, max_val), max_val)
-    trials = _Trials(probe, max_trials, on_trial)
-    _drive(search(space), space, trials)
+    if isinstance(strategy, str):
+        from lit_autotune.registry import Registry
+
+        strategy = Registry.load().strategy(strategy)
+    space = SearchSpace(init_val if max_val is None else min(init_val, max_val), max_val, budget, first_guess)
+    trials = _Trials(probe, max_trials, budget, on_trial)
+    _drive(strategy.search(space, **(options or {})), space, trials)
     return _choose(trials, margin), list(trials.done.values())
 
 

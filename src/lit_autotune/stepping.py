@@ -32,26 +32,33 @@ class BatchCounter:
         self.made = made
         self.calls = 0
         self.first_batch: int | None = None
-        self._stamps: list[float] = []
+        self._samples = 0
+        self._stamps: list[tuple[float, int]] = []
         made.wrap(hook, self._step)
 
     @property
     def step_seconds(self) -> tuple[float, ...]:
-        """Wall time of each step per batch, in seconds, loading of its batches included."""
-        per_batch = (len(self._stamps) - 1) / max(self.calls, 1)
-        return tuple((end - start) * per_batch for start, end in pairwise(self._stamps))
+        """Wall time of each step per full batch, in seconds, loading of its batches included."""
+        full = self.first_batch or 1
+        return tuple(
+            (end - start) * full / (samples - before)
+            for (start, before), (end, samples) in pairwise(self._stamps)
+            if samples > before
+        )
 
     def stamp(self) -> None:
         """Note that a step begins or has ended."""
         device = self.made.trainer.strategy.root_device
         if device.type in ("cuda", "xpu", "mps"):
             getattr(importlib.import_module("torch"), device.type).synchronize()
-        self._stamps.append(time.perf_counter())
+        self._stamps.append((time.perf_counter(), self._samples))
 
     def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        samples = count_samples(self.made, next(iter(args or kwargs.values())))
         if self.calls == 0:
-            self.first_batch = count_samples(self.made, next(iter(args or kwargs.values())))
+            self.first_batch = samples
         self.calls += 1
+        self._samples += samples or 1
         return original(*args, **kwargs)
 
 

@@ -174,7 +174,7 @@ def _search(
     size = None
     try:
         with contextlib.suppress(BatchSizeError):
-            size, _ = search(search=lambda space: strategy.search(space, **bind_options(strategy, {})))
+            size, _ = search(strategy=strategy, options=bind_options(strategy, {}))
     except Exception as error:
         raise AssertionError(f"{where}: {type(error).__name__}: {first_line(error)}") from error
     assert len(run) < MAX_TRIALS, f"{where}, does not end within {MAX_TRIALS} trials; it tried {run}"

@@ -17,7 +17,9 @@ EVALUATION_HOOKS = {"validate": "validation", "test": "test", "predict": "predic
 """What the names of the module's hooks begin with, after ``on_``, by what is run."""
 
 
-def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps: int, method: str) -> Measurement:
+def try_batch_size(
+    sandbox: Sandbox, values: Values, expected: int | None, steps: int, method: str, ceiling: int | None = None
+) -> Measurement:
     """Run one batch-size trial: some optimizer steps and a validation batch, or some batches of an evaluation.
 
     Args:
@@ -26,6 +28,7 @@ def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps
         expected: Samples that a full batch must have; ``None`` if batches hold no tensor.
         steps: Optimizer steps, or batches of an evaluation.
         method: The Trainer's method that has to fit in memory.
+        ceiling: Peak in bytes beyond which there is no need to go on.
 
     Returns:
         What was measured; with several processes the most that any of them took.
@@ -34,18 +37,25 @@ def try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps
         MemoryError: If it does not fit, on any rank.
         TooLittleDataError: If the data cannot fill one batch.
     """
-    taken = on_all_ranks(sandbox.trainer, lambda: _try_batch_size(sandbox, values, expected, steps, method))
+    taken = on_all_ranks(sandbox.trainer, lambda: _try_batch_size(sandbox, values, expected, steps, method, ceiling))
     peaks = [one.peak_bytes for one in taken if one.peak_bytes is not None]
     slowest = max(taken, key=lambda one: sum(one.step_seconds))
     return Measurement(max(peaks, default=None), slowest.step_seconds)
 
 
-def _try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, steps: int, method: str) -> Measurement:
+def _try_batch_size(
+    sandbox: Sandbox, values: Values, expected: int | None, steps: int, method: str, ceiling: int | None
+) -> Measurement:
     device = sandbox.trainer.strategy.root_device
+    release_memory()  # of the trial before: copies are cycles of objects, and would be counted with this one
     made = sandbox.copies(values)
-    run = prepare_fit(made, steps) if method == "fit" else _prepare_evaluation(made, method, steps)
     failure = ""
     with measured(device) as peak:
+
+        def is_over() -> bool:
+            return ceiling is not None and (peak() or 0) > ceiling
+
+        run = prepare_fit(made, steps, is_over) if method == "fit" else _prepare_evaluation(made, method, steps)
         try:
             sandbox.run(made, method)
         except Exception as error:
@@ -65,15 +75,17 @@ def _try_batch_size(sandbox: Sandbox, values: Values, expected: int | None, step
     return taken
 
 
-def prepare_fit(made: Copies, steps: int, stepper: type[Stepper] = Stepper) -> Stepper:
-    """Have a fit end after some optimizer steps and a validation batch."""
+def prepare_fit(
+    made: Copies, steps: int, is_over: Callable[[], bool] = lambda: False, stepper: type[Stepper] = Stepper
+) -> Stepper:
+    """Have a fit end after some optimizer steps and a validation batch, or once it is known not to fit."""
     trainer = made.trainer
     # A second micro-batch meets the gradients of the first; more of them take no more memory.
     trainer.accumulate_grad_batches = min(trainer.accumulate_grad_batches, 2)
     trainer.limit_val_batches = 1 if trainer.limit_val_batches else 0
     trainer.check_val_every_n_epoch, trainer.val_check_interval = 1, 1.0
     allow_start(trainer)
-    run = stepper(made, on_step=lambda losses: run.done < steps, max_calls=10 * steps)
+    run = stepper(made, on_step=lambda losses: run.done < steps and not is_over(), max_calls=10 * steps)
     return run
 
 

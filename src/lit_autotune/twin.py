@@ -77,7 +77,7 @@ class Twin:
         self._replace_loaders(made, batch_size)
         self._skip_metrics(made.module)
         made.wrap("log", functools.partial(_log, made.trainer))
-        run: Stepper = prepare_fit(made, STEPS, _Steps)
+        run: Stepper = prepare_fit(made, STEPS, stepper=_Steps)
 
         def check(original: Callable[[], Any]) -> None:
             check_traceable(made.module, made.trainer.optimizers)

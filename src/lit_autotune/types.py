@@ -30,21 +30,31 @@ class BatchSizeTrial(Record):
 
     Attributes:
         batch_size: The size tried, in samples.
-        outcome: ``"fits"``; ``"out_of_memory"``; or ``"too_little_data"`` when the training data cannot
-            fill one batch of that size.
+        outcome: ``"fits"``; ``"out_of_memory"``; ``"over_budget"`` when it ran but took more than it may; or
+            ``"too_little_data"`` when the training data cannot fill one batch of that size.
         seconds: Wall time of the trial, in seconds.
         message: First line of the error that ended it, if one did.
+        peak_bytes: Memory at its peak; ``None`` where it could not be measured.
+        step_seconds: Wall time per batch of each step, in seconds. The first one warms up.
     """
 
     batch_size: int
-    outcome: Literal["fits", "out_of_memory", "too_little_data"]
+    outcome: Literal["fits", "out_of_memory", "over_budget", "too_little_data"]
     seconds: float
     message: str = ""
+    peak_bytes: int | None = None
+    step_seconds: tuple[float, ...] = ()
 
     @property
     def fits(self) -> bool:
         """Whether this size can be used."""
         return self.outcome == "fits"
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Throughput of the fastest step after the first; ``None`` where there was none."""
+        warm = self.step_seconds[1:]
+        return self.batch_size / min(warm) if warm and min(warm) > 0 else None
 
 
 class Measurement(NamedTuple):
@@ -52,7 +62,7 @@ class Measurement(NamedTuple):
 
     Attributes:
         peak_bytes: Memory at its peak; ``None`` where that cannot be measured.
-        step_seconds: Wall time per batch of each step after the first began, in seconds; the first one warms up.
+        step_seconds: Wall time per batch of each step, in seconds; the first one warms up.
     """
 
     peak_bytes: int | None
@@ -111,10 +121,14 @@ class SearchSpace:
     Attributes:
         init_val: The size to begin with, in samples; at least 1 and at most ``max_val``.
         max_val: The largest size worth trying (the data hold no more, or the user said so); ``None`` if unknown.
+        budget: Memory that a trial may take, in bytes; ``None`` if unknown.
+        first_guess: An estimate of the answer, in samples; ``None`` if there is none.
     """
 
     init_val: int
     max_val: int | None = None
+    budget: int | None = None
+    first_guess: int | None = None
 
     def __contains__(self, batch_size: int) -> bool:
         return batch_size >= 1 and (self.max_val is None or batch_size <= self.max_val)

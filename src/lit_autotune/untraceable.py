@@ -67,7 +67,7 @@ def _place(error: BaseException) -> str:
         (frame.f_globals.get("__name__", ""), frame, line) for frame, line in traceback.walk_tb(error.__traceback__)
     ]
     own = [part for part in names if part[0].partition(".")[0] not in LIBRARIES]
-    public = [part for part in names if "._" not in part[0]]
+    public = [part for part in names if "._" not in part[0] and not part[0].startswith("lit_autotune")]
     _, frame, line = (own or public or names)[-1]
     code = frame.f_code
     source = linecache.getline(code.co_filename, line).strip()

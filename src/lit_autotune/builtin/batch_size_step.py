@@ -1,13 +1,13 @@
 """Tuning step ``batch_size``: the largest batch size that fits in memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lit_autotune.attributes import Setting, find_batch_size
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.registry import bind_options
-from lit_autotune.types import BatchSizeTrial, TuningStep
+from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement, TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.looks import Look
@@ -99,9 +99,12 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     Raises:
         BatchSizeError: If no size fits.
     """
+    from lit_autotune.budget import enforced
+    from lit_autotune.memory import quick_release
+    from lit_autotune.probing import Prober, agreed_budget
     from lit_autotune.report import BatchSizeResult
     from lit_autotune.search import search_batch_size
-    from lit_autotune.trials import try_batch_size
+    from lit_autotune.throughput import fastest
 
     config, console = context.config, context.console
     strategy = context.registry.strategy(config.batch_size_mode)
@@ -109,14 +112,21 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     console.line(f"Mode: {config.batch_size_mode}")
     console.line(f"Initial value: {plan.init_val}")
     console.line(f"Max trials: {config.batch_size_max_trials}")
-    options = bind_options(strategy, config.options)
-    with console.progress("batch size", config.batch_size_max_trials) as advance:
+    budget = agreed_budget(context.sandbox, config.memory_budget, config.memory_margin)
+    console.line(f"Memory budget: {budget or 'unknown, sizes are tried until one fails'}")
+    device = context.sandbox.trainer.strategy.root_device
+    with (
+        console.progress("batch size", config.batch_size_max_trials) as advance,
+        enforced(budget, device),
+        quick_release(),
+        Prober(context.sandbox, budget, config.trial_isolation, console.warn) as prober,
+    ):
 
-        def probe(size: int) -> None:
+        def probe(size: int) -> Measurement:
             advance(f"trying {size}")
             expected = plan.samples_per_unit and size * plan.samples_per_unit
             steps, method = config.batch_size_steps_per_trial, config.batch_size_method
-            try_batch_size(context.sandbox, {plan.setting: size}, expected, steps, method)
+            return prober.try_batch_size(size, {plan.setting: size}, expected, steps, method)
 
         def on_trial(trial: BatchSizeTrial) -> None:
             sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))
@@ -125,39 +135,59 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
                 console.debug(f"    {trial.message}")
             context.registry.notify("lit_autotune_trial_finished", console.warn, trial=trial)
 
-        chosen, trials = search_batch_size(
+        largest, trials = search_batch_size(
             probe,
-            search=lambda space: strategy.search(space, **options),
+            strategy=_also_timed(strategy) if config.batch_size_target == "fastest" else strategy,
+            options=bind_options(strategy, config.options),
             init_val=plan.init_val,
             max_trials=config.batch_size_max_trials,
             max_val=plan.max_val,
+            budget=budget.usable if budget else None,
             margin=config.batch_size_margin,
             on_trial=on_trial,
         )
+    quickest = fastest(trial for trial in trials if trial.batch_size <= largest)
+    chosen = quickest if quickest and config.batch_size_target == "fastest" else largest
     console.line(f"✓ Optimal batch size found: {chosen}", "bold green")
-    limit = _limit(plan, trials)
+    limit = _limit(plan, trials, config.batch_size_max_trials)
     console.line(f"  Limited by: {limit}")
+    if quickest and quickest != chosen:
+        console.line(
+            f"  Within 5 % of the best throughput already: {quickest} (batch_size_target = 'fastest' chooses it)"
+        )
     context.apply(plan.setting, chosen)
     return BatchSizeResult(
         strategy=strategy.name,
         old=plan.setting.value,
         chosen=chosen,
+        largest=largest,
+        fastest=quickest,
         limit=limit,
+        budget=str(budget) if budget else None,
+        budget_bytes=budget.usable if budget else None,
         places=tuple(str(place) for place in plan.setting.places),
         trials=tuple(trials),
     )
 
 
-def _limit(plan: Plan, trials: list[BatchSizeTrial]) -> str:
+def _also_timed(strategy: BatchSizeStrategy) -> BatchSizeStrategy:
+    from lit_autotune.throughput import also_timed
+
+    return replace(strategy, search=lambda *arguments, **options: also_timed(strategy.search(*arguments, **options)))
+
+
+def _limit(plan: Plan, trials: list[BatchSizeTrial], max_trials: int) -> str:
     """Why there is no larger size."""
     outcomes = {trial.outcome for trial in trials}
-    if "out_of_memory" in outcomes:
+    if {"out_of_memory", "over_budget"} & outcomes:
         return "memory"
     largest = max(trial.batch_size for trial in trials)
     at_bound = plan.max_val is not None and 2 * largest > plan.max_val
     if "too_little_data" in outcomes or (at_bound and plan.max_val == plan.data_hold):
         return "data"
-    return "batch_size_max" if at_bound else "batch_size_max_trials"
+    if at_bound:
+        return "batch_size_max"
+    return "batch_size_max_trials" if len(trials) >= max_trials else "memory"
 
 
 @hookimpl

@@ -1,24 +1,25 @@
 """Batch-size strategy ``binsearch``: double until a size does not fit, then bisect to the exact limit."""
 
+from lit_autotune.bracket import Bracket
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
 
 
 def search(space: SearchSpace) -> BatchSizeSearch:
-    """Keep ``fits < limit`` as a bracket; 0 fits without a trial, and nothing else does."""
-    fits, limit = 0, None if space.max_val is None else space.max_val + 1
-    size = space.init_val
-    failed = False
-    while limit is None or limit - fits > 1:
-        trial = yield size
-        if trial.fits:
-            fits = size
+    """Keep ``fits < limit`` as a bracket; look where memory's line leads, or in the middle where there is none."""
+    bracket = Bracket(space)
+    size = bracket.inside(space.first_guess // 2 if space.first_guess else space.init_val)
+    step = 1
+    while not bracket.is_closed():
+        bracket.add((yield size))
+        leap = bracket.leap
+        if leap is None:
+            size = bracket.middle
+        elif leap > bracket.fits:
+            size = bracket.inside(leap)
         else:
-            limit, failed = size, True
-        if failed and limit is not None:
-            size = (fits + limit) // 2
-        else:
-            size = 2 * fits if limit is None else min(2 * fits, limit - 1)
+            size = bracket.inside(bracket.fits + step)  # the next one proves that it is the limit
+            step *= 2
 
 
 @hookimpl

@@ -1,21 +1,36 @@
 """Batch-size strategy ``power``: double while it fits, halve until it does."""
 
+from lit_autotune.bracket import Bracket
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
 
 
 def search(space: SearchSpace) -> BatchSizeSearch:
-    """Stay on the ladder ``init_val * 2^k``, up or down."""
-    size = space.init_val
-    trial = yield size
-    while not trial.fits and size > 1:
-        size //= 2
+    """Stay on the ladder ``init_val * 2^k``, up or down; skip rungs that memory's line is sure about."""
+    bracket = Bracket(space)
+    rung = 0
+    low: int | None = None
+    high: int | None = None
+    while (size := _size(space, rung)) >= 1 and size in space:
         trial = yield size
-        if trial.fits:
+        bracket.add(trial)
+        low, high = (rung, high) if trial.fits else (low, rung)
+        if low is None:
+            rung -= 1
+            continue
+        rung = low + 1
+        model = bracket.model
+        if model and model.sure and model.largest:
+            if _size(space, rung) > model.largest:
+                return
+            while _size(space, rung + 1) <= model.largest and (high is None or rung + 1 < high):
+                rung += 1
+        if rung == high:
             return
-    while trial.fits and 2 * size in space:
-        size *= 2
-        trial = yield size
+
+
+def _size(space: SearchSpace, rung: int) -> int:
+    return space.init_val << rung if rung >= 0 else space.init_val >> -rung
 
 
 @hookimpl

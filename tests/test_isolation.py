@@ -1,0 +1,182 @@
+"""Batch-size trials in a child process: what it survives, and what the user sees."""
+
+import os
+import signal
+import time
+import warnings
+
+import pytest
+import torch
+
+from lit_autotune import TuningError, tune
+from lit_autotune.budget import read_status
+from lit_autotune.config import TunerConfig
+from models import Blobs, Net, quiet_trainer
+
+MIB = 2**20
+
+
+def children():
+    """Processes that this one started and that still run."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    parents = {pid: parent_of(pid) for pid in pids}
+    return [pid for pid, parent in parents.items() if parent == os.getpid()]
+
+
+def parent_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+class Where(Net):
+    """Notes which process each step ran in."""
+
+    def training_step(self, batch, batch_idx):
+        with open("processes", "a") as file:
+            file.write(f"{os.getpid()} {len(batch[1])}\n")
+        return super().training_step(batch, batch_idx)
+
+
+class Dies(Net):
+    """Ends its process with a signal above a batch size, after having taken some memory."""
+
+    def __init__(self, number, take=0):
+        super().__init__()
+        self.number, self.take = number, take
+
+    def training_step(self, batch, batch_idx):
+        if len(batch[1]) > 8:
+            held = torch.ones(self.take * MIB // 4)
+            time.sleep(0.2 * bool(self.take))
+            os.kill(os.getpid(), self.number)
+            del held
+        return super().training_step(batch, batch_idx)
+
+
+class Raises(Net):
+    """Fails with an error of the user's own."""
+
+    def training_step(self, batch, batch_idx):
+        raise ValueError("my own mistake")
+
+
+def tuned(module, datamodule=None, **fields):
+    defaults = {"use_batch_size_tuning": True, "batch_size_max": 64, "trial_isolation": "process", "verbose": False}
+    return tune(quiet_trainer(), module, datamodule or Blobs(), TunerConfig(**{**defaults, **fields})).batch_size
+
+
+def test_trials_run_in_one_child():
+    """All trials share a child; none runs here; it is gone afterwards; peaks are those of this process."""
+    result = tuned(Where())
+    assert result.chosen == 64
+    pids = {line.split()[0] for line in open("processes")}  # noqa: SIM115
+    assert len(pids) == 1
+    assert str(os.getpid()) not in pids
+    assert children() == []
+    own = read_status()["VmRSS"]
+    assert all(abs(trial.peak_bytes - own) < 300 * MIB for trial in result.trials)
+
+
+def test_auto_starts_no_child_for_a_small_model():
+    """Far from the limit everything runs here."""
+    tuned(Where(), trial_isolation="auto")
+    assert {line.split()[0] for line in open("processes")} == {str(os.getpid())}  # noqa: SIM115
+
+
+def test_auto_moves_to_a_child_once_a_trial_might_be_killed(monkeypatch):
+    """A limit that kills is stood in for by a small one: nearly all of it is taken already."""
+    limit = read_status()["VmRSS"] + 50 * MIB
+    monkeypatch.setattr("lit_autotune.budget._host_limits", lambda: [(limit, "a small machine")])
+    result = tuned(Where(), trial_isolation="auto", memory_margin=0)
+    assert "a small machine" in result.budget
+    assert str(os.getpid()) not in {line.split()[0] for line in open("processes")}  # noqa: SIM115
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV], ids=lambda number: number.name)
+def test_a_child_killed_with_much_memory_did_not_fit(number):
+    """As the kernel does it: the trial does not fit, the search goes on in a new child."""
+    budget = read_status()["VmRSS"] // MIB + 300
+    result = tuned(
+        Dies(number, take=250), memory_budget=f"{budget}MiB", batch_size_margin=0, batch_size_mode="binsearch"
+    )
+    assert result.chosen == 8
+    assert number.name in next(trial.message for trial in result.trials if trial.outcome == "out_of_memory")
+    assert children() == []
+
+
+def test_a_child_killed_for_no_reason_of_memory_is_an_error():
+    """The signal is named; nothing was changed."""
+    datamodule = Blobs()
+    with pytest.raises(TuningError, match="SIGSEGV, and memory does not explain it"):
+        tuned(Dies(signal.SIGSEGV), datamodule)
+    assert datamodule.batch_size == 16
+    assert children() == []
+
+
+def test_what_takes_too_much_is_ended_before_the_system_does_it():
+    """Without a limit of the system's the child is watched: beyond the budget it is ended."""
+    budget = read_status()["VmRSS"] // MIB + 200
+    result = tuned(Hog(), memory_budget=f"{budget}MiB", memory_margin=0, batch_size_margin=0)
+    assert result.chosen == 8
+    assert result.limit == "memory"
+
+
+class Hog(Net):
+    """Takes 400 MiB for a while above a batch size."""
+
+    def training_step(self, batch, batch_idx):
+        if len(batch[1]) > 8:
+            held = torch.ones(100 * MIB)
+            time.sleep(0.5)
+            del held
+        return super().training_step(batch, batch_idx)
+
+
+def test_errors_of_the_user_come_out_as_they_are():
+    """Same type and message; the child's traceback is attached."""
+    with pytest.raises(ValueError, match="my own mistake") as caught:
+        tuned(Raises())
+    assert "training_step" in "".join(caught.value.__notes__)
+    assert children() == []
+
+
+def test_objects_that_cannot_be_sent_are_tried_here():
+    """One sentence says why; the result is the same."""
+    module = Net()
+    module.handle = open("handle", "w")  # noqa: SIM115
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = tuned(module)
+    module.handle.close()
+    assert result.chosen == 64
+    assert any("the objects cannot be sent to another one" in str(one.message) for one in caught)
+
+
+def test_classes_of_a_script_are_sent_by_cloudpickle():
+    """What was defined in ``__main__`` or in a function travels by value, if cloudpickle is installed."""
+
+    class Local(Net):
+        pass
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert tuned(Local()).chosen == 64
+
+
+def test_set_up_data_are_not_set_up_again_in_the_child():
+    """The child starts from what the objects are like after setup."""
+    datamodule = SetUpOnce()
+    tuned(Net(), datamodule)
+    assert open("set_up").read() == "x"  # noqa: SIM115
+
+
+class SetUpOnce(Blobs):
+    """Counts its set-ups in a file."""
+
+    def setup(self, stage):
+        with open("set_up", "a") as file:
+            file.write("x")
+        super().setup(stage)

@@ -118,6 +118,50 @@ class RandomNet(pl.LightningModule):
         return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)]
 
 
+class Images(pl.LightningDataModule):
+    """Random images, there before any limit is."""
+
+    def __init__(self, batch_size=4, samples=1024):
+        super().__init__()
+        self.batch_size = batch_size
+        self.data = TensorDataset(torch.rand(samples, 3, 16, 16), torch.randint(5, (samples,)))
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=self.batch_size)
+
+    def val_dataloader(self):
+        return DataLoader(self.data, batch_size=self.batch_size)
+
+
+class CNN(pl.LightningModule):
+    """Convolutions, batch normalization, AdamW."""
+
+    def __init__(self, lr=1e-3):
+        super().__init__()
+        self.lr = lr
+        self.network = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 16, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(1024, 5),
+        )
+
+    def training_step(self, batch, batch_idx):
+        images, labels = batch
+        loss = F.cross_entropy(self.network(images), labels)
+        self.log("loss", loss)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", F.cross_entropy(self.network(batch[0]), batch[1]))
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=self.lr)
+
+
 def quiet_trainer(**arguments):
     """A Trainer that writes nothing."""
     defaults = {

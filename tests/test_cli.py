@@ -174,6 +174,9 @@ def test_more_when_debugging(project):
         (["tune", "-p", "valley"], 2, "must be no:NAME"),
         (["tune", "-p", "no:valey"], 2, "did you mean 'valley'"),
         (["tune", "--no-such-flag"], 2, "unrecognized arguments"),
+        (["estimate"], 2, "--memory"),
+        (["estimate", "--memory", "24GX"], 2, "memory: '24GX' is not a size such as '24GiB'"),
+        (["estimate", "train.py:MyNett", "--memory", "24GiB"], 2, "did you mean 'MyNet'"),
         (["suggest", "train.py"], 2, "no report of lit-autotune"),
         (["suggest", "nowhere.json"], 2, "cannot be read"),
         (["init"], 2, "autotune.toml exists already"),
@@ -211,6 +214,12 @@ RISING = """
         self.count += 1
         return super().training_step(batch, batch_idx) * 0 + self.count
 """
+READING = """
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.last = loss.item()
+        return loss
+"""
 SLEEPING = """
     def on_train_start(self):
         import time
@@ -225,6 +234,32 @@ def test_no_answer_is_code_3(project):
     done = autotune("tune")
     assert done.returncode == 3
     assert "consensus has no suggestion: the loss never falls" in done.stderr
+
+
+def test_estimate_prints_a_line_for_each_memory(project):
+    """`autotune estimate` names size and peak, says that it is an estimate and what it does not see; nothing is run."""
+    before = sorted(project.iterdir())
+    done = autotune("estimate", "train.py:MyNet", "train.py:MyData", "--memory", "1MiB", "--memory", "24GiB")
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^ *([\d.]+ [GM]iB) +([\d.]+ \wiB) +(\d+) +([\d.]+ \wiB)", done.stdout, re.M)
+    assert [(memory, usable) for memory, usable, _, _ in rows] == [("1.0 MiB", "921.6 KiB"), ("24.0 GiB", "21.6 GiB")]
+    assert int(rows[0][2]) < int(rows[1][2])
+    assert "An estimate: nothing was run." in done.stdout
+    assert "CUDA context" in done.stdout
+    assert sorted(path for path in project.iterdir() if path.name != "__pycache__") == before
+
+
+def test_estimate_without_an_answer_is_code_3(project):
+    """What cannot be traced is named; so is a memory that is too small for anything."""
+    done = autotune("estimate", "--memory", "2KiB")
+    assert done.returncode == 3
+    assert re.search(r"2\.0 KiB +1\.8 KiB +none", done.stdout)
+    assert "not even batch size 1 fits" in done.stderr
+    change_net(project, READING)
+    done = autotune("estimate", "--memory", "24GiB")
+    assert done.returncode == 3
+    assert re.search(r"train\.py:\d+, in training_step: `self.last = loss.item\(\)` needs the values", done.stderr)
+    assert "Traceback" not in done.stderr
 
 
 def test_interrupted_is_code_130(project):

@@ -3,64 +3,16 @@
 import copy
 import re
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.tuner import Tuner
-from torch import nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import BatchSizeError, TunerConfig, tune
 from lit_autotune.memory import is_out_of_memory
 from lit_autotune.testing import memory_limit
-from models import Blobs, Net, quiet_trainer
+from models import CNN, Blobs, Images, Net, quiet_trainer
 
 KIB, MIB, ANY = 2**10, 2**20, 2**60
-
-
-class Images(pl.LightningDataModule):
-    """Random images, there before any limit is."""
-
-    def __init__(self, batch_size=4, samples=512):
-        super().__init__()
-        self.batch_size = batch_size
-        self.data = TensorDataset(torch.rand(samples, 3, 16, 16), torch.randint(5, (samples,)))
-
-    def train_dataloader(self):
-        return DataLoader(self.data, batch_size=self.batch_size)
-
-    def val_dataloader(self):
-        return DataLoader(self.data, batch_size=self.batch_size)
-
-
-class CNN(pl.LightningModule):
-    """Convolutions, batch normalization, AdamW."""
-
-    def __init__(self, lr=1e-3):
-        super().__init__()
-        self.lr = lr
-        self.network = nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Conv2d(8, 16, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(1024, 5),
-        )
-
-    def training_step(self, batch, batch_idx):
-        images, labels = batch
-        loss = F.cross_entropy(self.network(images), labels)
-        self.log("loss", loss)
-        return loss
-
-    def validation_step(self, batch, batch_idx):
-        self.log("val_loss", F.cross_entropy(self.network(batch[0]), batch[1]))
-
-    def configure_optimizers(self):
-        return torch.optim.AdamW(self.parameters(), lr=self.lr)
 
 
 def raised_in(error):
@@ -86,8 +38,8 @@ def test_limit_is_exact_to_the_byte():
     with memory_limit(4000) as meter:
         kept = torch.zeros(1000)
     assert (meter.current_bytes, meter.peak_bytes) == (4000, 4000)
-    text = "Tried to allocate 3.9 KiB with 0 B of 3.9 KiB"
-    with pytest.raises(torch.OutOfMemoryError, match=re.escape(text)) as caught, memory_limit(3999):
+    message = re.escape("Tried to allocate 3.9 KiB with 0 B of 3.9 KiB")
+    with pytest.raises(torch.OutOfMemoryError, match=message) as caught, memory_limit(3999):
         torch.zeros(1000)
     assert is_out_of_memory(caught.value)
     assert kept.sum() == 0

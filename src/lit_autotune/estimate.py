@@ -12,9 +12,6 @@ from lit_autotune.sizes import parse_size
 from lit_autotune.twin import Twin
 from lit_autotune.types import Record
 
-MARGIN = 0.1
-"""Share of a memory that is left free, for what an estimate does not see."""
-
 UNSEEN = (
     "workspaces of kernels",
     "fragmentation of the allocator",
@@ -32,7 +29,7 @@ class Estimate(Record):
 
     Attributes:
         memory: The memory asked for, in bytes.
-        usable: What of it may be used: less a margin.
+        usable: What of it may be used: less ``memory_margin``.
         batch_size: The largest size whose peak stays within that; ``None`` if not even 1 does.
         peak_bytes: The peak predicted for it, or for 1.
         probes: All sizes that were traced, with their peaks in bytes.
@@ -64,7 +61,8 @@ def estimate_batch_sizes(
         module: The LightningModule.
         datamodule: The LightningDataModule, or ``None`` if the module brings its own loaders.
         memory: Sizes of memory, in bytes or as ``"24GiB"``.
-        config: Where the batch size is kept, should it have to be said.
+        config: ``memory_margin``, the share to leave free for what an estimate does not see, and
+            ``batch_size_attribute``; by default 10 %, and the place is found.
 
     Returns:
         An estimate for each memory.
@@ -81,7 +79,8 @@ def estimate_batch_sizes(
     sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
     try:
         twin = Twin(sandbox, setting)
-        found = [largest_within(twin.peak, _usable(size)) for size in sizes]
+        usable = [int(size * (1 - config.memory_margin)) for size in sizes]
+        found = [largest_within(twin.peak, limit) for limit in usable]
         peaks = [twin.peak(size or 1) for size in found]
     finally:
         sandbox.close()
@@ -89,13 +88,13 @@ def estimate_batch_sizes(
     return tuple(
         Estimate(
             memory=size,
-            usable=_usable(size),
+            usable=limit,
             batch_size=batch_size or None,
             peak_bytes=peak,
             probes=tuple(sorted(twin.peaks.items())),
             unseen=unseen,
         )
-        for size, batch_size, peak in zip(sizes, found, peaks, strict=True)
+        for size, limit, batch_size, peak in zip(sizes, usable, found, peaks, strict=True)
     )
 
 
@@ -140,10 +139,6 @@ def _guess(known: dict[int, int], low: int, high: int, usable: int) -> int:
         return 2 * low
     slope = (known[other] - known[low]) / (other - low)
     return min(int(low + (usable - known[low]) / slope), low * GROWTH)
-
-
-def _usable(memory: int) -> int:
-    return int(memory * (1 - MARGIN))
 
 
 def _parse(memory: int | str) -> int:

@@ -39,14 +39,14 @@ def first_arrivals(sandbox: Sandbox, values: Values) -> Arrivals:
     def take(original: Callable[[], Any]) -> None:
         loop = made.trainer.fit_loop
         batch, *_ = next(iter(loop._combined_loader))
-        validation = loop.epoch_loop.val_loop
-        validation.setup_data()
-        loaders = validation._combined_loader.flattened if validation._combined_loader is not None else ()
+        validation = loop.epoch_loop.val_loop._combined_loader
+        loaders = () if validation is None else validation.flattened
         found.append(Arrivals(batch, [next(iter(loader)) for loader in loaders], loop.max_batches))
         raise SeenEnoughError
 
     made.wrap("on_train_start", take)
     allow_start(made.trainer)
+    made.trainer.check_val_every_n_epoch = 1  # or Lightning may not set the validation loaders up
     sandbox.run(made)
     if not found:
         raise EstimateError("the training data give no batch")

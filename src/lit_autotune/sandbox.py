@@ -27,16 +27,15 @@ SILENT = {
 """Arguments with which the Trainer's methods print no tables and keep nothing."""
 
 
+NOTHING = contextlib.nullcontext()
+"""The context that changes nothing."""
+
 SIGTERM_CODE = 143
 """What a shell says of a process that SIGTERM ended: 128 + 15."""
 
 
 class SeenEnoughError(Exception):
     """Raised in a hook of a copy to end its run."""
-
-
-NOTHING = contextlib.nullcontext()
-"""The context that changes nothing."""
 
 
 @dataclass

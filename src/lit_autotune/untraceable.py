@@ -62,10 +62,13 @@ def reason(error: BaseException) -> str | None:
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line of code that is not a library's, else the innermost of all."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    own = [frame for frame in frames if frame[0].f_globals.get("__name__", "").partition(".")[0] not in LIBRARIES]
-    frame, line = (own or frames)[-1]
+    """The innermost line of code that is not a library's, else that is not in a private module of one."""
+    names = [
+        (frame.f_globals.get("__name__", ""), frame, line) for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [part for part in names if part[0].partition(".")[0] not in LIBRARIES]
+    public = [part for part in names if "._" not in part[0] and not part[0].startswith("lit_autotune")]
+    _, frame, line = (own or public or names)[-1]
     code = frame.f_code
     source = linecache.getline(code.co_filename, line).strip()
     return f"{Path(code.co_filename).name}:{line}, in {code.co_name}: `{source}`"

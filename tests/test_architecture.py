@@ -26,6 +26,7 @@ FLOORS = [
         "readings",
         "quality",
         "races",
+        "schedules",
         "sizes",
         "memory_model",
         "bracket",
@@ -41,6 +42,7 @@ FLOORS = [
         "looks",
         "trials",
         "sweep",
+        "held_out",
         "budget",
         "isolation",
         "trial_process",
@@ -55,7 +57,7 @@ FLOORS = [
         "distributed",
         "trainers",
     },
-    {"orchestrator", "report", "experiment", "console", "pinning", "tuner"},
+    {"orchestrator", "range_test", "report", "experiment", "console", "pinning", "tuner"},
     {"cli"},
 ]
 BESIDE = {"builtin", "testing", "__init__"}

@@ -86,7 +86,7 @@ class TunerConfig(BaseModel):
     )
     lr_schedule: Literal["auto", "constant", "one_cycle"] = Field(
         "auto",
-        description="What the rate is for: a constant rate, or the `max_lr` of a schedule; `auto` looks at the scheduler.",
+        description="What the rate is for: constant, or the `max_lr` of a schedule; `auto` looks at the scheduler.",
     )
     lr_verify: bool | Literal["auto"] = Field(
         "auto", description="Race the suggestion against its neighbours: never, always, or `auto`: if it is doubtful."

@@ -1,7 +1,6 @@
 """The loss of a fixed validation batch, measured in the midst of training without a trace in it."""
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 

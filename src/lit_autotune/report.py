@@ -46,7 +46,7 @@ class LearningRateResult(Record):
         old: The learning rate before, ``None`` if there was none.
         chosen: The suggested learning rate.
         kind: What it is meant for: a ``"constant"`` rate, or the ``"max_lr"`` of a schedule.
-        applied: Whether it was written; not with ``update_model_lr = false``, and not where a schedule does not read it.
+        applied: Whether it was written; not with ``update_model_lr = false``, or if a schedule keeps a peak of its own.
         places: Where it is kept, e.g. ``"module.hparams.lr"``; empty if no place was found.
         curve: What the range test measured.
         suggestions: Every suggester's answer.

@@ -23,7 +23,7 @@ class Training:
         values: Settings to start from.
         scales: What to multiply a rate by for each parameter group; keeps the ratios between them.
         optimizer_index: The optimizer whose rates to set; all if not given.
-        monitor: Name of a logged value to use as the loss, or ``"val"``: see :class:`~lit_autotune.held_out.HeldOutLoss`.
+        monitor: Name of a logged value to use as the loss; ``"val"``: that of a validation batch after each step.
 
     Attributes:
         steps: Optimizer steps so far, of all trainings.
@@ -117,13 +117,11 @@ class Training:
         accumulated = made.trainer.accumulate_grad_batches
         if skip:
             _skip_batches(made, skip * accumulated)
-        scales = self._scales
+        scales = dict(enumerate(self._scales))
         stepper = Stepper(
             made,
             on_step=record,
-            rate_of=lambda step, group: (
-                rates[min(step, len(rates) - 1)] * (scales[group] if group < len(scales) else 1)
-            ),
+            rate_of=lambda step, group: rates[min(step, len(rates) - 1)] * scales.get(group, 1.0),
             max_calls=10 * len(rates) * accumulated,
             optimizer_index=self._optimizer_index,
             monitor=monitor,

@@ -131,11 +131,8 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
     from lit_autotune.suggestions import pick, suggest_all
     from lit_autotune.sweep import Training
 
-    config, console, suggester = (
-        context.config,
-        context.console,
-        context.registry.suggester(context.config.lr_suggester),
-    )
+    config, console = context.config, context.console
+    suggester = context.registry.suggester(config.lr_suggester)
     console.banner("LEARNING RATE FINDER (LR Range Test)")
     console.line(f"LR range: [{config.lr_min:.2e}, {config.lr_max:.2e}]")
     console.line(f"Training iterations: {config.lr_num_training}")

@@ -37,8 +37,6 @@ class HeldOutLoss:
         import torch
 
         trainer = self._made.trainer
-        # Within the autocast of a manual optimization it holds the weights of before the step.
-        torch.clear_autocast_cache()
         with random_state(), torch.no_grad(), _evaluating(trainer, self._made.module) as logged:
             if not self._batch:
                 self._batch.append(self._first_batch())

@@ -31,7 +31,7 @@ def run_range_test(training: Training, config: TunerConfig, console: Console) ->
     sweeps = [curve]
     for repeat in range(1, config.lr_num_repeats):
         console.line(f"Repeat {repeat + 1} of {config.lr_num_repeats}, over other batches")
-        sweeps.append(_sweep(training, rates, config, console, skip=repeat * len(rates)))
+        sweeps.append(_sweep(training, rates, config, console, repeat))
     return combine(sweeps) if len(sweeps) > 1 else curve
 
 
@@ -94,14 +94,16 @@ def verify(training: Training, rate: float, console: Console) -> tuple[Heat, ...
     return heats
 
 
-def _sweep(training: Training, rates: Sequence[float], config: TunerConfig, console: Console, skip: int = 0) -> LRCurve:
+def _sweep(
+    training: Training, rates: Sequence[float], config: TunerConfig, console: Console, repeat: int = 0
+) -> LRCurve:
     with console.progress("range test", len(rates)) as advance:
 
         def on_point(rate: float, loss: float) -> None:
             advance(f"lr {rate:.1e} loss {loss:.4g}")
             console.debug(f"  lr {rate:.3e}  loss {loss:.6g}")
 
-        curve = training.sweep(rates, config.lr_early_stop_threshold, on_point, skip)
+        curve = training.sweep(rates, config.lr_early_stop_threshold, on_point, repeat)
     if curve.diverged:
         console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")
     return curve

@@ -1,5 +1,6 @@
 """Short trainings on copies at given learning rates: what range tests and races are made of."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -46,7 +47,7 @@ class Training:
         rates: Sequence[float],
         threshold: float | None = 4.0,
         on_point: Callable[[float, float], None] = lambda rate, loss: None,
-        skip: int = 0,
+        repeat: int = 0,
     ) -> LRCurve:
         """Run an LR range test: one optimizer step at each rate.
 
@@ -54,7 +55,7 @@ class Training:
             rates: The ladder of rates.
             threshold: When to stop, see :class:`~lit_autotune.curves.DivergenceMonitor`.
             on_point: Told of each rate and its loss.
-            skip: See :meth:`run`.
+            repeat: See :meth:`run`.
 
         Returns:
             The curve, shorter than the ladder if the loss diverged.
@@ -71,7 +72,7 @@ class Training:
             diverged = divergence.update(loss)
             return diverged
 
-        losses = self.run(rates, is_over, on_point, skip)
+        losses = self.run(rates, is_over, on_point, repeat)
         return LRCurve(
             learning_rates=tuple(rates[: len(losses)]), losses=tuple(losses), diverged=diverged, monitor=self._monitor
         )
@@ -81,7 +82,7 @@ class Training:
         rates: Sequence[float],
         is_over: Callable[[float], bool],
         on_point: Callable[[float, float], None] = lambda rate, loss: None,
-        skip: int = 0,
+        repeat: int = 0,
     ) -> list[float]:
         """Train for one optimizer step at each rate, from the same state and on the same batches each time.
 
@@ -89,7 +90,7 @@ class Training:
             rates: The rate of each step.
             is_over: Told of each loss; says whether to stop.
             on_point: Told of each rate and its loss.
-            skip: Leave out the batches of so many steps first.
+            repeat: Begin with the batches that so many such trainings, one after the other, would come to.
 
         Returns:
             The losses.
@@ -115,8 +116,8 @@ class Training:
             return not is_over(loss) and len(losses) < len(rates)
 
         accumulated = made.trainer.accumulate_grad_batches
-        if skip:
-            _skip_batches(made, skip * accumulated)
+        if repeat:
+            _skip_batches(made, repeat, len(rates) * accumulated)
         scales = dict(enumerate(self._scales))
         stepper = Stepper(
             made,
@@ -138,13 +139,14 @@ class Training:
         return losses
 
 
-def _skip_batches(made: Copies, count: int) -> None:
-    """Let training begin that many batches later. They are drawn, so that the next ones are drawn as they would be."""
+def _skip_batches(made: Copies, times: int, count: int) -> None:
+    """Let training begin ``times * count`` batches later. They are drawn, so that those after them are, too."""
 
     def skip(original: Callable[[], None]) -> None:
         batches = made.trainer.fit_loop._data_fetcher
-        # A whole number of epochs would lead to the very same batches, if they are not shuffled.
-        for _ in range(count + 1 if batches.length and count % batches.length == 0 else count):
+        # Without a common divisor no two repeats begin at the same batch of an epoch that is not shuffled.
+        stride = next(n for n in itertools.count(count) if math.gcd(n, batches.length or 1) == 1)
+        for _ in range(times * stride):
             if next(batches, None) is None:  # the next epoch
                 iter(batches)
                 next(batches, None)

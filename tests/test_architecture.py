@@ -26,6 +26,7 @@ FLOORS = [
         "readings",
         "quality",
         "races",
+        "schedules",
         "sizes",
         "memory_model",
         "bracket",
@@ -42,6 +43,7 @@ FLOORS = [
         "trials",
         "worst_case",
         "sweep",
+        "held_out",
         "budget",
         "isolation",
         "trial_process",
@@ -61,7 +63,7 @@ FLOORS = [
         "distributed",
         "trainers",
     },
-    {"orchestrator", "report", "experiment", "console", "pinning", "tuner", "estimate"},
+    {"orchestrator", "range_test", "report", "experiment", "console", "pinning", "tuner", "estimate"},
     {"cli"},
 ]
 BESIDE = {"builtin", "testing", "__init__"}

@@ -10,8 +10,9 @@ from lit_autotune.loaders import GivenLoaders, datamodule_of
 from lit_autotune.orchestrator import tune
 from lit_autotune.registry import Registry
 from lit_autotune.sandbox import owners
+from lit_autotune.schedules import convert
 from lit_autotune.suggestions import pick, suggest_all
-from lit_autotune.types import LRCurve, LRSuggestion, Method
+from lit_autotune.types import LRCurve, LRSuggestion, Method, RateKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +29,14 @@ class LRFinder:
         suggestions: Every suggester's answer.
         suggester: Name of the rule in use.
         value: Its suggestion.
+        kind: What it is meant for: a constant rate, or the peak of a schedule.
     """
 
     curve: LRCurve
     suggestions: tuple[LRSuggestion, ...]
     suggester: str
     value: float
+    kind: RateKind = "constant"
 
     @property
     def results(self) -> dict[str, list[float]]:
@@ -56,7 +59,7 @@ class LRFinder:
         part = slice(skip_begin, len(self.curve.losses) - skip_end)
         curve = LRCurve(learning_rates=self.curve.learning_rates[part], losses=self.curve.losses[part])
         rule = Registry.load().suggester(self.suggester)
-        return pick(suggest_all(curve, [rule], {}, lambda text: None), self.suggester)
+        return convert(pick(suggest_all(curve, [rule], {}, lambda text: None), rule.name), rule.kind, self.kind)
 
     def plot(self, suggest: bool = False, show: bool = False, ax: "Axes | None" = None) -> Any:
         """Plot the curve.
@@ -204,6 +207,8 @@ class Tuner:
             lr_max=max_lr,
             lr_num_training=num_training,
             lr_mode=mode,
+            lr_auto_extend=False,
+            lr_verify=False,
             lr_early_stop_threshold=early_stop_threshold,
             update_model_lr=update_attr,
             lr_attribute=attr_name or None,
@@ -211,7 +216,7 @@ class Tuner:
         result = tune(self._trainer, model, given, config, save_plot=False).learning_rate
         if result is None:
             return None
-        return LRFinder(result.curve, result.suggestions, result.suggester, result.chosen)
+        return LRFinder(result.curve, result.suggestions, result.suggester, result.chosen, result.kind)
 
     def _config(self, **fields: Any) -> TunerConfig:
         try:

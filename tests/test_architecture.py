@@ -63,7 +63,7 @@ FLOORS = [
         "distributed",
         "trainers",
     },
-    {"orchestrator", "range_test", "report", "experiment", "console", "pinning", "tuner", "estimate"},
+    {"orchestrator", "range_test", "report", "experiment", "console", "pinning", "tuner", "lr_finder", "estimate"},
     {"cli"},
 ]
 BESIDE = {"builtin", "testing", "__init__"}

@@ -10,8 +10,8 @@ from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
 from lit_autotune.looks import Values
 from lit_autotune.memory import parameter_bytes, release_memory
 from lit_autotune.sandbox import Sandbox
-from lit_autotune.trials import try_batch_size
-from lit_autotune.types import Measurement, TrialSpec
+from lit_autotune.trials import TrialSpec, try_batch_size
+from lit_autotune.types import Measurement
 
 STATE_PER_PARAMETER = 8
 """Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""

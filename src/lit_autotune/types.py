@@ -64,24 +64,6 @@ class BatchSizeTrial(Record):
         return self.batch_size / min(warm) if warm and min(warm) > 0 else None
 
 
-class TrialSpec(NamedTuple):
-    """What a batch-size trial runs.
-
-    Attributes:
-        batch_size: The size, in samples.
-        expected: Samples that a full batch must have; ``None`` if batches hold no tensor.
-        steps: Optimizer steps, or batches of an evaluation.
-        method: The Trainer's method that has to fit in memory.
-        probe: What batches to run on, see ``TunerConfig.batch_size_probe``.
-    """
-
-    batch_size: int
-    expected: int | None
-    steps: int
-    method: Method
-    probe: str = "first"
-
-
 class Measurement(NamedTuple):
     """What a batch-size trial measured.
 

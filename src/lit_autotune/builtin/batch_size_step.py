@@ -7,7 +7,7 @@ from lit_autotune.attributes import Setting, find_batch_size
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.registry import bind_options
-from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement, TrialSpec, TuningStep
+from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement, TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.budget import Budget
@@ -109,6 +109,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     from lit_autotune.report import BatchSizeResult
     from lit_autotune.search import search_batch_size
     from lit_autotune.throughput import fastest
+    from lit_autotune.trials import TrialSpec
 
     config, console = context.config, context.console
     strategy = context.registry.strategy(config.batch_size_mode)

@@ -51,6 +51,7 @@ FLOORS = [
         "attributes",
         "targets",
         "plotting",
+        "memory_plot",
         "loaders",
         "distributed",
         "trainers",

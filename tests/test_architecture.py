@@ -54,6 +54,7 @@ FLOORS = [
         "attributes",
         "targets",
         "plotting",
+        "memory_plot",
         "loaders",
         "live_tensors",
         "twin",

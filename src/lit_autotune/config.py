@@ -64,6 +64,11 @@ class TunerConfig(BaseModel):
         examples=["datamodule.train_bs"],
         description="Where the batch size is kept, e.g. `datamodule.train_bs`. Found by itself if not given.",
     )
+    batch_size_plot_path: Path | None = Field(
+        None,
+        examples=[".logs/batch_size_plot.png"],
+        description="Where to save the plot of memory against batch size (default `.logs/batch_size_plot.png`).",
+    )
     use_learning_rate_tuning: bool = Field(False, description="Enable the LR range test.")
     lr_min: Rate = Field(1e-8, description="Learning rate of the first step of the range test.")
     lr_max: Rate = Field(1.0, description="Learning rate of the last step of the range test.")

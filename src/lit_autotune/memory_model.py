@@ -37,10 +37,22 @@ class MemoryModel:
     @property
     def largest(self) -> int | None:
         """The largest size that is promised to fit the budget; ``None`` while memory has not grown."""
-        high, above = self.points[-1]
-        for low, below in reversed(self.points[:-1]):
-            if below <= self.budget and above - below > NOISE * self.budget:
-                return int(low + (self.budget - below) * (high - low) / (above - below))
+        if self.line is None:
+            return None
+        start, slope = self.line
+        return int((self.budget - start) / slope)
+
+    @property
+    def line(self) -> tuple[float, float] | None:
+        """The line that leads to the budget, or across it: its start and its slope, in bytes.
+
+        It ends at the smallest size beyond the budget or, if there is none, at the largest.
+        """
+        high, above = next((point for point in self.points if point[1] > self.budget), self.points[-1])
+        for low, below in reversed(self.points):
+            if low < high and below <= self.budget and above - below > NOISE * self.budget:
+                slope = (above - below) / (high - low)
+                return below - slope * low, slope
         return None
 
     @property

@@ -24,6 +24,7 @@ class BatchSizeResult(Record):
         budget_bytes: The same in bytes.
         places: Where it was written, e.g. ``"datamodule.hparams.batch_size"``.
         trials: All trials in the order they were run.
+        plot_path: Where the plot of memory against batch size was saved.
     """
 
     strategy: str
@@ -36,6 +37,7 @@ class BatchSizeResult(Record):
     budget_bytes: int | None = None
     places: tuple[str, ...]
     trials: tuple[BatchSizeTrial, ...]
+    plot_path: Path | None = None
 
 
 class LearningRateResult(Record):

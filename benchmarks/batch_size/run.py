@@ -135,7 +135,9 @@ def table(results: dict[Key, Any]) -> list[str]:
 def times(results: dict[Key, Any], name: str, baseline: str) -> list[float]:
     """Wall times as ratios, where both have an answer."""
     pairs = ((results[name, *case], results[baseline, *case]) for case in CASES)
-    return [run["seconds"] / other["seconds"] for run, other in pairs if run and other and run["size"] and other["size"]]
+    return [
+        run["seconds"] / other["seconds"] for run, other in pairs if run and other and run["size"] and other["size"]
+    ]
 
 
 def _median(values: list[float]) -> str:

@@ -31,7 +31,8 @@ class Module(pl.LightningModule):
     def __init__(self, width: int):
         super().__init__()
         self.lr = 1e-3
-        self.net = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+        hidden = (nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.net = nn.Sequential(*hidden, nn.Linear(width, 10))
 
     def training_step(self, batch, batch_idx):
         return F.cross_entropy(self.net(batch[0]), batch[1])
@@ -116,8 +117,12 @@ def main() -> None:
     print("|---|---:|---:|---:|")
     for width in (32, 2300):
         parameters = sum(p.numel() for p in Module(width).parameters())
-        print(f"| trial of {STEPS} steps / bare loop | {parameters:,} | %.2f | %.2f |" % ratio(trial, bare, width))
-        print(f"| range test of {STEPS} steps / `lr_find` | {parameters:,} | %.2f | %.2f |" % ratio(range_test, lr_find, width), flush=True)
+        for name, pair in {
+            f"trial of {STEPS} steps / bare loop": (trial, bare),
+            f"range test of {STEPS} steps / `lr_find`": (range_test, lr_find),
+        }.items():
+            share, seconds = ratio(*pair, width)
+            print(f"| {name} | {parameters:,} | {share:.2f} | {seconds:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,12 @@ def mlp() -> nn.Module:
     )  # fmt: skip
 
 
-NETS = {"CNN": (cnn, (3, 32, 32)), "transformer": (transformer, (64, 16)), "MLP": (mlp, (256,)), "U-Net": (UNet, (1, 32, 32))}
+NETS = {
+    "CNN": (cnn, (3, 32, 32)),
+    "transformer": (transformer, (64, 16)),
+    "MLP": (mlp, (256,)),
+    "U-Net": (UNet, (1, 32, 32)),
+}
 """Model, and the shape of a sample."""
 
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from lit_autotune.memory_model import MemoryModel
 from lit_autotune.types import BatchSizeTrial, SearchSpace
 
-GROWTH = 4
+GROWTH = 3
 """At most so many times larger is the next size while memory's line is not proven."""
 
 PROVEN_GROWTH = 16
+
+FLAT_GROWTH = 8
+"""The same while memory has not grown: what so many samples more would take is lost in what the process has anyway."""
 
 
 @dataclass
@@ -68,8 +71,10 @@ class Bracket:
         model, promised = self.model, self.promised
         if model is None or not self.fits:
             return None
-        growth = (PROVEN_GROWTH if model.sure else GROWTH) * self.fits
-        leap = growth if promised is None else min(promised, growth)
+        if promised is None:
+            leap = (FLAT_GROWTH if len(model.points) > 1 else GROWTH) * self.fits
+        else:
+            leap = min(promised, (PROVEN_GROWTH if model.sure else GROWTH) * self.fits)
         return None if self.failed and self.limit is not None and leap >= self.limit else leap
 
     @property

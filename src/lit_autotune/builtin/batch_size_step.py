@@ -181,9 +181,7 @@ def _also_timed(strategy: BatchSizeStrategy) -> BatchSizeStrategy:
     return replace(strategy, search=lambda *arguments, **options: also_timed(strategy.search(*arguments, **options)))
 
 
-def _save_plot(
-    context: "TuningContext", trials: list[BatchSizeTrial], budget: int | None, chosen: int
-) -> Path | None:
+def _save_plot(context: "TuningContext", trials: list[BatchSizeTrial], budget: int | None, chosen: int) -> Path | None:
     from lit_autotune.memory_plot import DEFAULT_PATH, save_memory_plot
 
     if not context.save_plot or all(trial.peak_bytes is None for trial in trials):

@@ -9,18 +9,20 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import chdir
 from tempfile import TemporaryDirectory
 
 import lightning.pytorch as pl
 import torch
 from nets import trainer
+from page import write_between
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import TunerConfig, tune
 
-PAIRS = 9
+PAIRS = 7
 SIZE = 256
 STEPS = 100
 
@@ -31,8 +33,9 @@ class Module(pl.LightningModule):
     def __init__(self, width: int):
         super().__init__()
         self.lr = 1e-3
-        hidden = (nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
-        self.net = nn.Sequential(*hidden, nn.Linear(width, 10))
+        self.net = nn.Sequential(
+            nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10)
+        )
 
     def training_step(self, batch, batch_idx):
         return F.cross_entropy(self.net(batch[0]), batch[1])
@@ -108,25 +111,24 @@ def ratio(first: Run, second: Run, width: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Measure, and write the table."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    print("| what | parameters | ratio | seconds of the other |")
-    print("|---|---:|---:|---:|")
+    lines = [
+        f"| {STEPS} steps with batches of {SIZE} | parameters | ratio | seconds of the other |",
+        "|---|---:|---:|---:|",
+    ]
     for width in (32, 2300):
         parameters = sum(p.numel() for p in Module(width).parameters())
-        for name, pair in {
-            f"trial of {STEPS} steps / bare loop": (trial, bare),
-            f"range test of {STEPS} steps / `lr_find`": (range_test, lr_find),
-        }.items():
-            share, seconds = ratio(*pair, width)
-            print(f"| {name} | {parameters:,} | {share:.2f} | {seconds:.2f} |", flush=True)
+        for what, run, other in (("trial / bare loop", trial, bare), ("range test / `lr_find`", range_test, lr_find)):
+            share, seconds = ratio(run, other, width)
+            lines.append(f"| {what} | {parameters:,} | {share:.2f} | {seconds:.2f} |")
+            print(lines[-1], flush=True)
+    write_between("overhead", lines)
 
 
 if __name__ == "__main__":
-    from contextlib import chdir
-
     with TemporaryDirectory() as folder, chdir(folder):
         main()

@@ -169,6 +169,7 @@ def test_a_race_that_diverges_is_stopped():
     lost = [heat for heat in result.races if heat.score == math.inf]
     assert [heat.learning_rate for heat in lost] == [pytest.approx(0.8 * 10 ** (2 / 3))]
     assert len(lost[0].losses) < 50
+    assert result.extra_steps == sum(len(heat.losses) for heat in result.races)
     assert result.chosen < 1
 
 

@@ -53,6 +53,7 @@ FLOORS = [
         "memory",
         "attributes",
         "targets",
+        "figures",
         "plotting",
         "memory_plot",
         "loaders",

@@ -1,9 +1,10 @@
 """Runs the tuning steps in their order on copies, then writes what they found to the user's objects."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lit_autotune._version import __version__
 from lit_autotune.attributes import Setting, read, write
@@ -11,11 +12,15 @@ from lit_autotune.config import TunerConfig
 from lit_autotune.console import Console
 from lit_autotune.distributed import check_strategy, launch, runs_elsewhere
 from lit_autotune.errors import ConfigError
+from lit_autotune.figures import save
 from lit_autotune.packages import lightning_package, trainer_package
 from lit_autotune.registry import Registry
 from lit_autotune.report import BatchSizeResult, LearningRateResult, TuningReport
 from lit_autotune.sandbox import Sandbox, owners
 from lit_autotune.types import TuningStep
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,25 @@ class TuningContext:
         """Have a value written to the user's objects at the end, and to all copies from now on."""
         self.changes[setting] = value
         self.sandbox.values[setting] = value
+
+    def save_figure(self, figure: Callable[[], "Figure"], field: str, default: Path) -> Path | None:
+        """Save a plot if plots are wanted; that it cannot be saved is no more than a warning.
+
+        Args:
+            figure: Draws it.
+            field: Name of the ``TunerConfig`` field that says where.
+            default: Where else.
+
+        Returns:
+            The absolute path; ``None`` if it was not saved.
+        """
+        if not self.save_plot:
+            return None
+        try:
+            return save(figure(), getattr(self.config, field) or default)
+        except (OSError, ValueError) as error:  # not writable, or a file type that cannot be drawn
+            self.console.warn(f"the plot could not be saved: {error}; set {field} to a file that can be written")
+            return None
 
 
 def tune(

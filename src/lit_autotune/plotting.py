@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_autotune.curves import smooth
+from lit_autotune.figures import BLUE, GREY, RED, frame, new_figure
 from lit_autotune.quality import has_moved
 from lit_autotune.readings import typical_jump
 from lit_autotune.types import LRCurve, LRSuggestion
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEFAULT_PATH = Path(".logs/lr_finder_plot.png")
-BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#7f8c8d"
 
 
 def plot_lr_curve(
@@ -33,9 +33,7 @@ def plot_lr_curve(
     Returns:
         A figure that belongs to no window and no global state.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    figure = new_figure()
     draw_lr_curve(figure.add_subplot(), curve, suggestions, chosen, raced)
     return figure
 
@@ -69,28 +67,10 @@ def draw_lr_curve(
             axes.plot([], [], color=RED, linewidth=1.8, label=f"suggestion ({chosen}): {suggestion.value:.2e}{doubt}")
     if raced is not None:
         axes.axvline(raced, color=RED, linewidth=1.8, linestyle="--", label=f"best in the races: {raced:.2e}")
-    axes.set_xlabel("learning rate")
     _explain_doubt(
         axes, [reason for suggestion in suggestions if suggestion.suggester == chosen for reason in suggestion.reasons]
     )
-    axes.set_ylabel(kind)
-    axes.set_title("LR range test", loc="left", fontweight="bold")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.2)
-    axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
-
-
-def save_lr_plot(
-    path: Path, curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str, raced: float | None = None
-) -> Path:
-    """Save the plot of :func:`plot_lr_curve`, making its folder if needed; returns the absolute path.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plot_lr_curve(curve, suggestions, chosen, raced).savefig(path, dpi=150)
-    return path.resolve()
+    frame(axes, "LR range test", "learning rate", kind)
 
 
 def _draw_band(axes: "Axes", curve: LRCurve) -> None:

@@ -205,17 +205,11 @@ def _also_timed(strategy: BatchSizeStrategy) -> BatchSizeStrategy:
 
 
 def _save_plot(context: "TuningContext", trials: list[BatchSizeTrial], budget: int | None, chosen: int) -> Path | None:
-    from lit_autotune.memory_plot import DEFAULT_PATH, save_memory_plot
+    from lit_autotune.memory_plot import DEFAULT_PATH, plot_memory
 
-    if not context.save_plot or all(trial.peak_bytes is None for trial in trials):
+    if all(trial.peak_bytes is None for trial in trials):
         return None
-    try:
-        return save_memory_plot(context.config.batch_size_plot_path or DEFAULT_PATH, trials, budget, chosen)
-    except (OSError, ValueError) as error:  # not writable, or a file type that cannot be drawn
-        context.console.warn(
-            f"the plot could not be saved: {error}; set batch_size_plot_path to a file that can be written"
-        )
-        return None
+    return context.save_figure(lambda: plot_memory(trials, budget, chosen), "batch_size_plot_path", DEFAULT_PATH)
 
 
 def _limit(plan: Plan, trials: list[BatchSizeTrial], max_trials: int) -> str:

@@ -181,17 +181,10 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
 def _save_plot(
     context: "TuningContext", curve: LRCurve, suggestions: tuple[LRSuggestion, ...], raced: float | None = None
 ) -> Path | None:
-    """Save the plot if one is wanted, and say where it is."""
-    from lit_autotune.plotting import DEFAULT_PATH, save_lr_plot
+    from lit_autotune.plotting import DEFAULT_PATH, plot_lr_curve
 
-    config = context.config
-    if not context.save_plot:
-        return None
-    try:
-        return save_lr_plot(config.lr_plot_path or DEFAULT_PATH, curve, suggestions, config.lr_suggester, raced)
-    except (OSError, ValueError) as error:  # not writable, or a file type that cannot be drawn
-        context.console.warn(f"the plot could not be saved: {error}; set lr_plot_path to a file that can be written")
-        return None
+    chosen = context.config.lr_suggester
+    return context.save_figure(lambda: plot_lr_curve(curve, suggestions, chosen, raced), "lr_plot_path", DEFAULT_PATH)
 
 
 def _check_survival(context: "TuningContext", plan: Plan, value: float) -> None:

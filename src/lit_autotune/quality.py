@@ -3,8 +3,16 @@
 import math
 from typing import Literal
 
-from lit_autotune.curves import smooth
-from lit_autotune.readings import LEAST_JUMPS, fall_in_jumps, first_loss, last_harmless, points, readings, typical_jump
+from lit_autotune.readings import (
+    LEAST_JUMPS,
+    fall_in_jumps,
+    first_loss,
+    last_harmless,
+    points,
+    readings,
+    smoothed_points,
+    typical_jump,
+)
 from lit_autotune.types import LRCurve
 
 POINTS_PER_DECADE = 5
@@ -37,8 +45,8 @@ def lowest_edge(curve: LRCurve) -> Literal["low", "high"] | None:
     """
     if not has_moved(curve):
         return "high"
-    rates, losses = points(curve)
-    smoothed = smooth(losses)
+    _, losses = points(curve)
+    rates, smoothed = smoothed_points(curve)
     index = smoothed.index(min(smoothed))
     if rates[index] < rates[0] * 10**EDGE_DECADES:
         return "low"
@@ -68,8 +76,9 @@ def _too_few_points(curve: LRCurve) -> str:
 def _hardly_fell(curve: LRCurve) -> str:
     """A share of the first loss says something only of a loss that is bounded by nought."""
     _, losses = points(curve)
+    _, smoothed = smoothed_points(curve)
     start = first_loss(losses)
-    share = (start - min(smooth(losses))) / start if min(losses) >= 0 and start else 1.0
+    share = (start - min(smoothed)) / start if min(losses) >= 0 and start else 1.0
     if share >= LEAST_FALL:
         return ""
     return (

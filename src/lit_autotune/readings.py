@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from statistics import median
 
@@ -14,24 +15,35 @@ LEAST_JUMPS = 2
 """A fall of fewer typical jumps is noise."""
 
 
-def points(curve: LRCurve) -> tuple[list[float], list[float]]:
+Points = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@lru_cache(maxsize=8)  # all rules, and the judgement of each, begin with it
+def points(curve: LRCurve) -> Points:
     """The points with a finite loss up to where it diverged, as (learning rates, losses).
 
     Whether and when the test itself was stopped then makes no difference to a rule.
     """
     rates, losses = curve.finite()
-    kept = list(before_divergence(losses))
-    return rates[: len(kept)], kept
+    kept = before_divergence(losses)
+    return tuple(rates[: len(kept)]), tuple(kept)
 
 
-def averaged(curve: LRCurve) -> tuple[list[float], list[float]]:
+@lru_cache(maxsize=8)
+def smoothed_points(curve: LRCurve) -> Points:
+    """The same points with the losses smoothed without lag."""
+    rates, losses = points(curve)
+    return rates, tuple(smooth(losses))
+
+
+def averaged(curve: LRCurve) -> tuple[Sequence[float], list[float]]:
     """The points as fastai's rules see them: a moving average without its first tenth and its last five points."""
     rates, losses = points(curve)
     part = slice(len(losses) // 10, max(len(losses) - 5, 0))
     return rates[part], moving_average(losses)[part]
 
 
-def first_loss(losses: list[float]) -> float:
+def first_loss(losses: Sequence[float]) -> float:
     """The loss before anything was learned: the median of the first tenth, of at least five steps."""
     return median(losses[: max(5, len(losses) // 10)])
 
@@ -44,15 +56,17 @@ def typical_jump(losses: Sequence[float]) -> float:
 def fall_in_jumps(curve: LRCurve) -> float:
     """How far the smoothed loss falls below the first one, in typical jumps; infinite without any noise."""
     _, losses = points(curve)
-    fall, jump = first_loss(losses) - min(smooth(losses)), typical_jump(losses)
+    _, smoothed = smoothed_points(curve)
+    fall, jump = first_loss(losses) - min(smoothed), typical_jump(losses)
     return fall / jump if jump else math.copysign(math.inf, fall) if fall else 0.0
 
 
 def last_harmless(curve: LRCurve) -> float:
     """The highest rate at which the smoothed loss is still no higher than at first, but for half a typical jump."""
-    rates, losses = points(curve)
+    _, losses = points(curve)
+    rates, smoothed = smoothed_points(curve)
     level = first_loss(losses) + typical_jump(losses) / 2
-    return max((rate for rate, loss in zip(rates, smooth(losses), strict=True) if loss <= level), default=rates[0])
+    return max((rate for rate, loss in zip(rates, smoothed, strict=True) if loss <= level), default=rates[0])
 
 
 def lowest(curve: LRCurve) -> float:
@@ -61,8 +75,7 @@ def lowest(curve: LRCurve) -> float:
     Raises:
         LRSuggestionError: If that is the first one, so that the loss never fell.
     """
-    rates, losses = points(curve)
-    smoothed = smooth(losses)
+    rates, smoothed = smoothed_points(curve)
     index = smoothed.index(min(smoothed))
     if index == 0:
         raise LRSuggestionError("the loss is lowest at the first rate; lower lr_min")
@@ -75,8 +88,7 @@ def mostly_fallen(curve: LRCurve) -> float:
     Raises:
         LRSuggestionError: If the smoothed loss never falls.
     """
-    rates, losses = points(curve)
-    smoothed = smooth(losses)
+    rates, smoothed = smoothed_points(curve)
     top = start = end = 0
     for i, loss in enumerate(smoothed):
         top = i if loss > smoothed[top] else top

@@ -1,9 +1,9 @@
 """Suggester ``steepest``: where the loss falls fastest."""
 
-from lit_autotune.curves import log_slopes, smooth
+from lit_autotune.curves import log_slopes
 from lit_autotune.errors import LRSuggestionError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.readings import points
+from lit_autotune.readings import smoothed_points
 from lit_autotune.types import LRCurve, LRSuggester
 
 
@@ -16,8 +16,7 @@ def suggest(curve: LRCurve) -> float:
     Raises:
         LRSuggestionError: If the smoothed loss never falls.
     """
-    rates, losses = points(curve)
-    smoothed = smooth(losses)
+    rates, smoothed = smoothed_points(curve)
     slopes = log_slopes(rates, smoothed)
     until = smoothed.index(min(smoothed)) + 1
     steepest = min(range(until), key=slopes.__getitem__)

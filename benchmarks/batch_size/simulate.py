@@ -26,16 +26,14 @@ class Machine:
     def __init__(self, world: World, seed: int):
         self.world, self.random = world, random.Random(seed)
         self.trials = self.failures = 0
-        self.cost = 0.0
 
     def probe(self, size: int) -> int:
-        """One trial; its cost is in steps at the true maximum."""
+        """One trial."""
         self.trials += 1
         peak = self.world.peak(size, self.random)
         if peak > self.world.capacity:
             self.failures += 1
             raise MemoryError
-        self.cost += size
         return peak
 
 

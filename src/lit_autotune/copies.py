@@ -61,19 +61,25 @@ def share_data(value: object, name: str, memo: dict[int, Any], skip: set[int]) -
             pending.extend(_children(name, value))
 
 
-def find_uncopyable(value: Any, name: str, memo: dict[int, Any]) -> tuple[str, Any] | None:
-    """The innermost object that keeps a value from being deep-copied, with its name; ``None`` if nothing does."""
-    return _find_uncopyable(value, name, memo, set())
+def find_uncopyable(
+    value: Any, name: str, memo: dict[int, Any], seen: set[int] | None = None
+) -> tuple[str, Any] | None:
+    """The innermost object that keeps a value from being deep-copied, with its name; ``None`` if nothing does.
 
-
-def _find_uncopyable(value: Any, name: str, memo: dict[int, Any], seen: set[int]) -> tuple[str, Any] | None:
+    Args:
+        value: The value.
+        name: What to call it.
+        memo: What is shared anyway.
+        seen: Ids of objects that were looked into already.
+    """
+    seen = set() if seen is None else seen
     if id(value) in seen or isinstance(value, ATOMS):
         return None
     seen.add(id(value))
     try:
         copy.deepcopy(value, dict(memo))
     except Exception:
-        inner = (_find_uncopyable(child, path, memo, seen) for path, child in _children(name, value))
+        inner = (find_uncopyable(child, path, memo, seen) for path, child in _children(name, value))
         return next((found for found in inner if found), (name, value))
     return None
 

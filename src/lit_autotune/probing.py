@@ -11,7 +11,7 @@ from lit_autotune.looks import Values
 from lit_autotune.memory import parameter_bytes, release_memory
 from lit_autotune.sandbox import Sandbox
 from lit_autotune.trials import TrialSpec, try_batch_size
-from lit_autotune.types import Measurement
+from lit_autotune.types import Measurement, samples_per_second
 
 STATE_PER_PARAMETER = 8
 """Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""
@@ -104,10 +104,9 @@ class Prober:
 
     def _check_rate(self, batch_size: int, measured: Measurement) -> None:
         """Take a collapse of throughput for what it is where memory is shared: not enough of it."""
-        warm = measured.step_seconds[1:]
-        if not warm or not swaps(self._sandbox.trainer.strategy.root_device):
+        rate = samples_per_second(batch_size, measured.step_seconds)
+        if rate is None or not swaps(self._sandbox.trainer.strategy.root_device):
             return
-        rate = batch_size / min(warm)
         if rate < self._best_rate / COLLAPSE:
             raise MemoryError(f"throughput fell from {self._best_rate:.0f} to {rate:.0f} samples/s: memory is swapped")
         self._best_rate = max(self._best_rate, rate)

@@ -48,9 +48,11 @@ class BatchCounter:
 
     def stamp(self) -> None:
         """Note that a step begins or has ended."""
+        import torch
+
         device = self.made.trainer.strategy.root_device
         if device.type in ("cuda", "xpu", "mps"):
-            getattr(importlib.import_module("torch"), device.type).synchronize()
+            getattr(torch, device.type).synchronize()
         self._stamps.append((time.perf_counter(), self._samples))
 
     def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

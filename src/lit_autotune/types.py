@@ -1,7 +1,7 @@
 """The records that plugins return and that reports are made of."""
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike
@@ -60,8 +60,13 @@ class BatchSizeTrial(Record):
     @property
     def samples_per_second(self) -> float | None:
         """Throughput of the fastest step after the first; ``None`` where there was none."""
-        warm = self.step_seconds[1:]
-        return self.batch_size / min(warm) if warm and min(warm) > 0 else None
+        return samples_per_second(self.batch_size, self.step_seconds)
+
+
+def samples_per_second(batch_size: int, step_seconds: Sequence[float]) -> float | None:
+    """Throughput of the fastest step after the first, which warms up; ``None`` where there was none."""
+    fastest = min(step_seconds[1:], default=0.0)
+    return batch_size / fastest if fastest > 0 else None
 
 
 class Measurement(NamedTuple):

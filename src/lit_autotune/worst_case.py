@@ -1,5 +1,6 @@
 """Which batches a trial runs on: the first ones, the longest samples, or a batch that the user makes."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def use_batches(sandbox: Sandbox, made: Copies, probe: str, batch_size: int, met
     if probe == "longest":
         for stage in STAGES[method]:
             for role in made.owners:
-                made.wrap(f"{stage}_dataloader", _sorted_loaders(sandbox.longest, f"{role} {stage}"), role)
+                sort = functools.partial(_sorted_loaders, sandbox.longest, f"{role} {stage}")
+                made.wrap(f"{stage}_dataloader", sort, role)
         return
     make = load_target(probe, Path.cwd())
 
@@ -51,11 +53,8 @@ def use_batches(sandbox: Sandbox, made: Copies, probe: str, batch_size: int, met
         made.wrap("on_before_batch_transfer", replace, role)
 
 
-def _sorted_loaders(known: dict[str, list[int]], name: str) -> Callable[..., Any]:
-    def sorted_loaders(original: Callable[[], Any]) -> Any:
-        return _sort(original(), known, name)
-
-    return sorted_loaders
+def _sorted_loaders(known: dict[str, list[int]], name: str, original: Callable[[], Any]) -> Any:
+    return _sort(original(), known, name)
 
 
 def _sort(loader: Any, known: dict[str, list[int]], name: str) -> Any:

@@ -324,6 +324,14 @@ def test_power_finds_the_largest_rung_when_peaks_are_measured(peak, init_val):
     assert {trial.batch_size for trial in trials} <= rungs
 
 
+@pytest.mark.parametrize(("max_val", "expected"), [(None, 8192), (5000, 4096), (8192, 8192), (4095, 2048)])
+def test_power_skips_no_rung_below_a_maximum(max_val, expected):
+    """Where the line leads beyond the largest size worth trying, the last rung within it is still run."""
+    probe = measured(lambda size: size * MIB // 10, 1000 * MIB)
+    size, _ = search_batch_size(probe, strategy="power", init_val=1, max_val=max_val, budget=900 * MIB)
+    assert size == expected
+
+
 def test_a_good_estimate_saves_trials():
     """Three trials, none of which runs out of memory."""
     peak = lambda size: int(MIB * max(200, 100 + 0.8 * size))  # noqa: E731

@@ -23,7 +23,8 @@ def search(space: SearchSpace) -> BatchSizeSearch:
         if model and model.sure and model.largest:
             if _size(space, rung) > model.largest:
                 return
-            while _size(space, rung + 1) <= model.largest and (high is None or rung + 1 < high):
+            reach = model.largest if bracket.limit is None else min(model.largest, bracket.limit - 1)
+            while _size(space, rung + 1) <= reach:
                 rung += 1
         if rung == high:
             return

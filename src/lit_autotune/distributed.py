@@ -9,6 +9,7 @@ import functools
 import importlib
 import multiprocessing
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -82,6 +83,10 @@ def _in_process(function: Callable[..., T], trainer: Any, *args: Any) -> T | Exc
         if multiprocessing.parent_process() is not None:  # pickling drops the traceback
             error.add_note(traceback.format_exc())
         return error
+    finally:
+        # gloo's threads drop the tensors of the last collective on their own time, and abort a process whose
+        # interpreter shuts down meanwhile, as a spawned one does as soon as this returns.
+        time.sleep(0.1)
 
 
 def on_all_ranks(trainer: Any, function: Callable[[], T]) -> list[T]:

@@ -78,12 +78,13 @@ def search_batch_size(
         probe: Tries one batch size. Returns its peak memory in bytes, ``None`` where nothing can be measured, or a
             :class:`~lit_autotune.types.Measurement`; raises ``MemoryError`` if it does not fit.
         strategy: A strategy, or the name of one that is installed.
-        init_val: Size of the first trial, in samples.
+        init_val: Size of the first trial, in samples, where there is no estimate.
         max_trials: At most this many trials, failed ones counted. No size is tried twice.
         max_val: Largest size worth trying.
         budget: Memory that a trial may take, in bytes. A size whose peak is larger does not fit.
         first_guess: An estimate of the answer, in samples; it only saves trials.
-        margin: If a size ran out of memory, the answer stays this fraction below the largest that might not.
+        margin: If a size ran out of memory and none was measured against a budget, the answer stays this fraction
+            below the largest that might not.
         options: What to call the strategy's search with.
         on_trial: Told of each trial as it ends.
 
@@ -102,7 +103,8 @@ def search_batch_size(
     space = SearchSpace(init_val if max_val is None else min(init_val, max_val), max_val, budget, first_guess)
     trials = _Trials(probe, max_trials, budget, on_trial)
     _drive(strategy.search(space, **(options or {})), space, trials)
-    return _choose(trials, margin), list(trials.done.values())
+    is_measured = budget is not None and any(trial.peak_bytes is not None for trial in trials.done.values())
+    return _choose(trials, 0.0 if is_measured else margin), list(trials.done.values())
 
 
 def _drive(search: BatchSizeSearch, space: SearchSpace, trials: _Trials) -> None:

@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/autotune fit --config examples/digits/autotune.toml
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

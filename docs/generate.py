@@ -16,7 +16,7 @@ def fields_table():
     lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
     for name, field in TunerConfig.model_fields.items():
         kind = str(getattr(field.annotation, "__name__", field.annotation))
-        kind = {"dict": "table", "int | None": "int or none"}.get(kind, kind)
+        kind = {"dict": "table", "int | None": "int or none", "Union": "bool or Literal"}.get(kind, kind)
         kind = re.sub(r"\b(pathlib\.)(_local\.)?", "", kind).replace(" | None", " or none")
         default = (
             "" if field.default is None else "none" if name == "options" else f"`{field.default!r}`".replace("'", '"')

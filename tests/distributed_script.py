@@ -90,6 +90,8 @@ def main():
         batch_size_margin=0,
         batch_size_max=40,
         lr_num_training=30,
+        lr_num_repeats=2,
+        lr_verify=True,
         verbose=False,
     )
     found = {}
@@ -101,6 +103,7 @@ def main():
         if report.batch_size and report.learning_rate:
             found["outcomes"] = {trial.batch_size: trial.outcome for trial in report.batch_size.trials}
             found["losses"] = report.learning_rate.curve.losses
+            found["races"] = [heat.score for heat in report.learning_rate.races]
     except Exception as error:
         found = {"error": f"{type(error).__name__}: {error}"}
     found |= {"batch_size": datamodule.hparams.batch_size, "learning_rate": module.hparams.learning_rate}

@@ -26,6 +26,7 @@ FLOORS = [
         "readings",
         "quality",
         "races",
+        "schedules",
         "sizes",
         "memory_model",
         "bracket",
@@ -42,6 +43,7 @@ FLOORS = [
         "trials",
         "worst_case",
         "sweep",
+        "held_out",
         "budget",
         "isolation",
         "trial_process",
@@ -52,6 +54,7 @@ FLOORS = [
         "attributes",
         "targets",
         "plotting",
+        "memory_plot",
         "loaders",
         "live_tensors",
         "twin",
@@ -61,7 +64,7 @@ FLOORS = [
         "distributed",
         "trainers",
     },
-    {"orchestrator", "report", "experiment", "console", "pinning", "tuner", "estimate"},
+    {"orchestrator", "range_test", "report", "experiment", "console", "pinning", "tuner", "lr_finder", "estimate"},
     {"cli"},
 ]
 BESIDE = {"builtin", "testing", "__init__"}

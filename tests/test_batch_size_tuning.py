@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 
@@ -333,3 +334,20 @@ def test_real_memory_limit():
     assert size == written
     assert 1000 < size < 20000
     assert steps == 4
+
+
+class Swapping(Net):
+    """Slows down beyond a size, as a Mac does when a batch no longer fits."""
+
+    def training_step(self, batch, batch_idx):
+        time.sleep(0.3 if len(batch[1]) > 32 else 0.01)
+        return super().training_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize(("shared", "expected"), [(True, 32), (False, 128)])
+def test_thrashing_counts_as_not_fitting(monkeypatch, shared, expected):
+    """Where memory is shared with the host a collapse of throughput is the limit. Stands in for MPS, not here."""
+    monkeypatch.setattr("lit_autotune.probing.swaps", lambda device: shared)
+    result = tuned(Swapping(), Blobs(samples=1000), batch_size_max=128, batch_size_margin=0)
+    assert result.chosen == expected
+    assert result.fastest == 32

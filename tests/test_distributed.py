@@ -48,6 +48,7 @@ def test_all_ranks_find_the_same(strategy, launcher):
     assert first["batch_size"] == 40
     assert first["learning_rate"] != 1e-3
     assert all(math.isfinite(loss) for loss in first["losses"][:10])
+    assert len(first["races"]) >= 3
     assert Path("prepared").read_text() == "xx"  # once for the tuning, once for the fit
 
 

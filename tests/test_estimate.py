@@ -218,7 +218,7 @@ def test_the_search_agrees():
     (estimate,) = estimate_batch_sizes(quiet_trainer(), CNN(), Images(), memory=[memory])
     module, data = CNN(), Images()
     config = TunerConfig(use_batch_size_tuning=True, verbose=False, batch_size_mode="binsearch", batch_size_margin=0)
-    with memory_limit(estimate.usable):
+    with memory_limit(memory):
         found = tune(quiet_trainer(), module, data, config).batch_size
     assert estimate.batch_size == pytest.approx(found.chosen, rel=0.02)
 

@@ -100,6 +100,10 @@ BROKEN = {
         "@hookimpl\ndef lit_autotune_lr_suggesters():\n    return [LRSuggester('lone', 1e-3, '')]",
         "suggest of 'lone' is not callable",
     ),
+    "kind that there is not": (
+        "@hookimpl\ndef lit_autotune_lr_suggesters():\n    return [LRSuggester('lone', float, '', kind='peak')]",
+        "kind of 'lone' is none of constant, max_lr",
+    ),
     "search that is no function": (
         "@hookimpl\ndef lit_autotune_batch_size_strategies():\n    return [BatchSizeStrategy('lone', [2, 4], '')]",
         "search of 'lone' is not callable",

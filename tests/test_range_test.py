@@ -13,7 +13,8 @@ from models import Blobs, Net, quiet_trainer
 
 
 def tuned(module, data=None, trainer=None, **fields):
-    fields = {"lr_min": 1e-5, "lr_num_training": 40, **fields}
+    """A range test of a single sweep, if not said otherwise."""
+    fields = {"lr_min": 1e-5, "lr_num_training": 40, "lr_auto_extend": False, "lr_verify": False, **fields}
     config = TunerConfig(use_learning_rate_tuning=True, verbose=False, **fields)
     return tune(trainer or quiet_trainer(), module, data or Blobs(), config).learning_rate
 

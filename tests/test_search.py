@@ -366,12 +366,3 @@ def test_a_limit_below_the_budget_is_found_by_its_errors():
 
     size, _ = search_batch_size(probe, budget=2000 * MIB)
     assert 0.95 * 300 - 1 <= size <= 300
-
-
-def test_headroom_in_samples_is_kept_only_where_memory_is_not_measured():
-    """A budget has its headroom in bytes; a second one on top of it would waste memory."""
-    oracle_with_peaks = measured(lambda size: size * MIB, 100 * MIB)
-    arguments = {"strategy": "binsearch", "margin": 0.1}
-    assert search_batch_size(oracle_with_peaks, budget=1000 * MIB, **arguments)[0] == 100
-    assert search_batch_size(oracle_with_peaks, **arguments)[0] == 90
-    assert search_batch_size(oracle(100), budget=1000 * MIB, **arguments)[0] == 90

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import ConfigError, LRSuggestionError, Tuner
-from lit_autotune.tuner import LRFinder
+from lit_autotune.lr_finder import LRFinder
 from lit_autotune.types import LRCurve
 from models import Blobs, Net, blobs, quiet_trainer
 from rigged import Alone, fingerprint, state

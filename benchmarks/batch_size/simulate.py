@@ -8,8 +8,8 @@ import random
 import statistics
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
+from page import write_between
 from searches import accelerate, gallop, lightning_binsearch, lightning_power, ultralytics
 from worlds import World, draw
 
@@ -18,7 +18,6 @@ from lit_autotune.registry import Registry
 
 WORLDS = 1000
 MARGIN = 0.1
-DOCUMENT = Path(__file__).parents[2] / "docs" / "batch_size_search.md"
 
 
 class Machine:
@@ -102,13 +101,9 @@ def main() -> None:
     for noisy in (False, True):
         title = f"**{'Noisy: jumps, 1 % noise' if noisy else 'Clean'}**"
         lines += [title, "", *head, "|---|" + "---:|" * 6, *measure(noisy, development), ""]
-    table = "\n".join(lines)
-    print(table)
+    print("\n".join(lines))
     if not development:
-        start, end = "<!-- simulation: start -->", "<!-- simulation: end -->"
-        text = DOCUMENT.read_text(encoding="utf-8")
-        before, after = text.split(start)[0], text.split(end)[1]
-        DOCUMENT.write_text(f"{before}{start}\n\n{table}\n{end}{after}", encoding="utf-8")
+        write_between("simulation", lines[:-1])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ from lit_autotune.types import BatchSizeTrial, SearchSpace
 GROWTH = 4
 """At most so many times larger is the next size while memory's line is not proven."""
 
+FLAT_GROWTH = 8
+"""The same once memory was seen not to grow: what activations take is still small beside the rest."""
+
 OPENING = (0.2, 0.6)
 """Where to begin, as shares of an estimate that may be wrong by half: far apart, both likely to fit."""
 
@@ -81,7 +84,8 @@ class Bracket:
         model, promised = self.model, self.promised
         if model is None or not self.fits:
             return None
-        leap = max(GROWTH * self.fits, model.certain)
+        is_flat = promised is None and len(model.points) > 1
+        leap = max((FLAT_GROWTH if is_flat else GROWTH) * self.fits, model.certain)
         if promised is not None:
             leap = promised if model.sure else min(promised, leap)
         return None if self.failed and self.limit is not None and leap >= self.limit else leap

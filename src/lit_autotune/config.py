@@ -64,6 +64,11 @@ class TunerConfig(BaseModel):
         examples=["datamodule.train_bs"],
         description="Where the batch size is kept, e.g. `datamodule.train_bs`. Found by itself if not given.",
     )
+    batch_size_plot_path: Path | None = Field(
+        None,
+        examples=[".logs/batch_size_plot.png"],
+        description="Where to save the plot of memory against batch size (default `.logs/batch_size_plot.png`).",
+    )
     use_learning_rate_tuning: bool = Field(False, description="Enable the LR range test.")
     lr_min: Rate = Field(1e-8, description="Learning rate of the first step of the range test.")
     lr_max: Rate = Field(1.0, description="Learning rate of the last step of the range test.")
@@ -71,12 +76,25 @@ class TunerConfig(BaseModel):
     lr_mode: Literal["exponential", "linear"] = Field(
         "exponential", description="How the range test spaces its learning rates."
     )
+    lr_auto_extend: bool = Field(
+        True, description="Sweep once more over a longer range if the loss is lowest at an end of the range."
+    )
+    lr_num_repeats: int = Field(
+        1, ge=1, description="Sweeps from the same start over different batches; their median is read."
+    )
     lr_early_stop_threshold: float | None = Field(
         4.0, gt=0, description="Stop once the loss lies this many times its fall above its start; none: never stop."
     )
     lr_suggester: str = Field(
         "consensus",
         description="Rule to apply: `consensus`, `drop`, `minimum`, `slide`, `steepest`, `valley`, or a plugin's.",
+    )
+    lr_schedule: Literal["auto", "constant", "one_cycle"] = Field(
+        "auto",
+        description="What the rate is for: constant, or the `max_lr` of a schedule; `auto` looks at the scheduler.",
+    )
+    lr_verify: bool | Literal["auto"] = Field(
+        "auto", description="Race the suggestion against its neighbours: never, always, or `auto`: if it is doubtful."
     )
     lr_attribute: str | None = Field(
         None,
@@ -92,7 +110,7 @@ class TunerConfig(BaseModel):
     lr_monitor: str | None = Field(
         None,
         examples=["train_loss"],
-        description="Name of a logged value to use as the loss, for a `training_step` that returns none.",
+        description="A logged value to use as the loss, or `val`: the loss of one validation batch after each step.",
     )
     lr_plot_path: Path | None = Field(
         None,

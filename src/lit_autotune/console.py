@@ -80,6 +80,8 @@ class Console:
             self._table(_trial_table(report.batch_size))
         if report.learning_rate:
             self._table(_suggestion_table(report.learning_rate))
+            if report.learning_rate.races:
+                self._table(_race_table(report.learning_rate))
         self._table(_result_table(report))
 
     def estimates(self, estimates: Sequence["Estimate"]) -> None:
@@ -167,6 +169,16 @@ def _suggestion_table(result: LearningRateResult) -> "Table":
     return table
 
 
+def _race_table(result: LearningRateResult) -> "Table":
+    table = _new_table("Races at constant rates", ("learning rate", "steps", "at the end", ""), right=(0, 1))
+    best = result.races[0].learning_rate
+    for heat in sorted(result.races, key=lambda heat: heat.learning_rate):
+        is_best = heat.learning_rate == best
+        cells = (f"{heat.learning_rate:.2e}", str(len(heat.losses)), heat.outcome, "best" if is_best else "")
+        table.add_row(*cells, style="bold green" if is_best else None)
+    return table
+
+
 def _result_table(report: TuningReport) -> "Table":
     table = _new_table(f"Result, after {report.seconds:.1f} s", ("", "old", "new", "written to"), right=(1, 2))
     if size := report.batch_size:
@@ -174,6 +186,7 @@ def _result_table(report: TuningReport) -> "Table":
         table.add_row("batch size", old, str(size.chosen), ", ".join(size.places))
     if rate := report.learning_rate:
         old = "-" if rate.old is None else f"{rate.old:.2e}"
-        where = ", ".join(rate.places) if rate.applied else "nowhere (update_model_lr is off)"
-        table.add_row("learning rate", old, f"{rate.chosen:.2e}", where)
+        why_not = "set it by hand" if report.config.update_model_lr else "update_model_lr is off"
+        where = ", ".join(rate.places) if rate.applied else f"nowhere ({why_not})"
+        table.add_row("max_lr" if rate.kind == "max_lr" else "learning rate", old, f"{rate.chosen:.2e}", where)
     return table

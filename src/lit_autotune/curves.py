@@ -77,10 +77,10 @@ class DivergenceMonitor:
     BETA = 0.9
     WARM_UP = 10
     """Steps before it judges: a mean of fewer is noise, and so would be the level that others are measured against."""
-    MAX_MISSING = 5
 
-    def __init__(self, threshold: float | None = 4.0):
+    def __init__(self, threshold: float | None = 4.0, max_missing: int = 5):
         self._threshold = math.inf if threshold is None else threshold
+        self._max_missing = max_missing
         self._mean = 0.0
         self._count = 0
         self._missing = 0
@@ -91,7 +91,7 @@ class DivergenceMonitor:
         """Take the loss of the next step; true if the test should stop."""
         if not math.isfinite(loss):
             self._missing += 1
-            return self._missing >= self.MAX_MISSING
+            return self._missing >= self._max_missing
         self._missing = 0
         self._count += 1
         self._mean = self.BETA * self._mean + (1 - self.BETA) * loss

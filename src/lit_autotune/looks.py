@@ -26,7 +26,7 @@ class Look:
         most: The largest batch size the data can fill; ``None`` if unknown.
         rates: For each parameter group the learning rate that its training is about.
         defaults: Each optimizer's own default rate, which no scheduler changes.
-        schedulers: Class names of the learning-rate schedulers.
+        schedulers: Class names of the learning-rate schedulers, and of those that they are made of.
     """
 
     batch_size: int | None
@@ -50,7 +50,9 @@ def _look(sandbox: Sandbox, values: Values, method: str) -> Look:
 
     def note_rates(original: Callable[[], Any]) -> None:
         # Before the first step: the module's own optimizer_step may change them.
-        rates.extend(_main_rate(group) for optimizer in made.trainer.optimizers for group in optimizer.param_groups)
+        peaks = _peaks(made.trainer)
+        groups = [group for optimizer in made.trainer.optimizers for group in optimizer.param_groups]
+        rates.extend(peaks.get(id(group), _main_rate(group)) for group in groups)
         original()
 
     def stop(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -69,8 +71,26 @@ def _look(sandbox: Sandbox, values: Values, method: str) -> Look:
         most=_most_samples(made.trainer, method),
         rates=tuple(rates),
         defaults=tuple(float(optimizer.defaults.get("lr", math.nan)) for optimizer in optimizers),
-        schedulers=tuple(type(config.scheduler).__name__ for config in made.trainer.lr_scheduler_configs),
+        schedulers=tuple(type(scheduler).__name__ for scheduler in _schedulers(made.trainer)),
     )
+
+
+def _schedulers(trainer: Any) -> list[Any]:
+    """All learning-rate schedulers, with those that a ``SequentialLR`` or ``ChainedScheduler`` is made of."""
+    found = [config.scheduler for config in trainer.lr_scheduler_configs]
+    for scheduler in found:
+        found.extend(getattr(scheduler, "_schedulers", ()))
+    return found
+
+
+def _peaks(trainer: Any) -> dict[int, float]:
+    """The peak rates that schedulers keep to themselves (CyclicLR), by the id of the parameter group."""
+    return {
+        id(group): float(peak)
+        for scheduler in _schedulers(trainer)
+        if hasattr(scheduler, "max_lrs")
+        for group, peak in zip(scheduler.optimizer.param_groups, scheduler.max_lrs, strict=False)
+    }
 
 
 def _main_rate(group: Mapping[str, Any]) -> float:

@@ -49,11 +49,20 @@ class MemoryModel:
     @property
     def largest(self) -> int | None:
         """The largest size that is promised to fit the budget; ``None`` while memory has not grown."""
+        if self.line is None:
+            return None
+        start, slope = self.line
+        return int((self.budget - start) / slope)
+
+    @property
+    def line(self) -> tuple[float, float] | None:
+        """The line that leads to the budget, or across it: its start and its slope, in bytes."""
         high, above = self.points[-1]
         grown = GRAIN if self._is_straight else NOISE
         for low, below in reversed(self.points[:-1]):
-            if below <= self.budget and above - below > grown * self.room:
-                return int(low + (self.budget - below) * (high - low) / (above - below))
+            if above - below > grown * self.room:
+                slope = (above - below) / (high - low)
+                return below - slope * low, slope
         return None
 
     @property

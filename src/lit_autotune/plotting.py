@@ -17,13 +17,16 @@ DEFAULT_PATH = Path(".logs/lr_finder_plot.png")
 BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#7f8c8d"
 
 
-def plot_lr_curve(curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str) -> "Figure":
-    """Draw raw losses, the smoothed curve, and every suggestion.
+def plot_lr_curve(
+    curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str, raced: float | None = None
+) -> "Figure":
+    """Draw raw losses, the smoothed curve, the band of several sweeps, and every suggestion.
 
     Args:
         curve: What the range test measured.
         suggestions: All suggesters' answers.
         chosen: Name of the suggester whose answer is marked.
+        raced: The rate that won the races around it, if there were any.
 
     Returns:
         A figure that belongs to no window and no global state.
@@ -31,15 +34,20 @@ def plot_lr_curve(curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: s
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.8), layout="constrained")
-    draw_lr_curve(figure.add_subplot(), curve, suggestions, chosen)
+    draw_lr_curve(figure.add_subplot(), curve, suggestions, chosen, raced)
     return figure
 
 
-def draw_lr_curve(axes: "Axes", curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str) -> None:
+def draw_lr_curve(
+    axes: "Axes", curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str, raced: float | None = None
+) -> None:
     """Draw on given axes what :func:`plot_lr_curve` draws on a figure of its own."""
     rates, losses = curve.finite()
     smoothed = smooth(losses) if losses else []
-    axes.plot(rates, losses, ".", color=BLUE, alpha=0.35, markersize=5, label="training loss of each step")
+    name = f"loss ({curve.monitor})" if curve.monitor else "training loss"
+    median = ", median" if curve.repeats else ""
+    axes.plot(rates, losses, ".", color=BLUE, alpha=0.35, markersize=5, label=f"{name} of each step{median}")
+    _draw_band(axes, curve)
     axes.plot(rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
     axes.set_xscale("log")
     axes.set_xlim(curve.learning_rates[0], curve.learning_rates[-1])
@@ -55,26 +63,43 @@ def draw_lr_curve(axes: "Axes", curve: LRCurve, suggestions: Sequence[LRSuggesti
             axes.axvline(suggestion.value, color=RED, linewidth=1.8)
             doubt = "" if suggestion.quality == "good" else ", doubtful"
             axes.plot([], [], color=RED, linewidth=1.8, label=f"suggestion ({chosen}): {suggestion.value:.2e}{doubt}")
+    if raced is not None:
+        axes.axvline(raced, color=RED, linewidth=1.8, linestyle="--", label=f"best in the races: {raced:.2e}")
     axes.set_xlabel("learning rate")
     _explain_doubt(
         axes, [reason for suggestion in suggestions if suggestion.suggester == chosen for reason in suggestion.reasons]
     )
-    axes.set_ylabel("training loss")
+    axes.set_ylabel(name)
     axes.set_title("LR range test", loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.2)
     axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
 
 
-def save_lr_plot(path: Path, curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str) -> Path:
+def save_lr_plot(
+    path: Path, curve: LRCurve, suggestions: Sequence[LRSuggestion], chosen: str, raced: float | None = None
+) -> Path:
     """Save the plot of :func:`plot_lr_curve`, making its folder if needed; returns the absolute path.
 
     Raises:
         OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot_lr_curve(curve, suggestions, chosen).savefig(path, dpi=150)
+    plot_lr_curve(curve, suggestions, chosen, raced).savefig(path, dpi=150)
     return path.resolve()
+
+
+def _draw_band(axes: "Axes", curve: LRCurve) -> None:
+    """Shade from the lowest to the highest loss of several sweeps at each rate."""
+    rates, lowest, highest = [], [], []
+    for step, rate in enumerate(curve.learning_rates):
+        there = [losses[step] for losses in curve.repeats if step < len(losses) and math.isfinite(losses[step])]
+        if there:
+            rates.append(rate)
+            lowest.append(min(there))
+            highest.append(max(there))
+    if rates:
+        axes.fill_between(rates, lowest, highest, color=BLUE, alpha=0.15, linewidth=0, label="all sweeps")
 
 
 def _limit_losses(axes: "Axes", smoothed: Sequence[float]) -> None:

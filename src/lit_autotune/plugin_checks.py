@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field, fields
 from importlib import metadata
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pluggy
 from pydantic import BaseModel
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from lit_autotune import hookspecs
 from lit_autotune._text import did_you_mean, first_line
 from lit_autotune.errors import PluginError
+from lit_autotune.types import RateKind
 
 OWN_DISTRIBUTION = "lit-autotune"
 
@@ -73,6 +74,8 @@ def check_record(record: object, kind: Any, hook: str) -> None:
     options = values["options"]
     if not (options is None or (isinstance(options, type) and issubclass(options, BaseModel))):
         raise PluginError(f"{hook}: options of {name!r} is neither None nor a pydantic model")
+    if values.get("kind", "constant") not in get_args(RateKind):
+        raise PluginError(f"{hook}: kind of {name!r} is none of {', '.join(get_args(RateKind))}")
     if not isinstance(values.get("order", 0), int):
         raise PluginError(f"{hook}: order of {name!r} is no whole number")
 

@@ -1,7 +1,7 @@
 """Where a batch-size trial runs: in this process, or in a child that may be killed without harm."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from lit_autotune._text import first_line
 from lit_autotune.budget import Budget, find_budget, read_status
@@ -10,8 +10,8 @@ from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
 from lit_autotune.looks import Values
 from lit_autotune.memory import parameter_bytes, release_memory
 from lit_autotune.sandbox import Sandbox
-from lit_autotune.trials import try_batch_size
-from lit_autotune.types import Measurement, TrialSpec
+from lit_autotune.trials import TrialSpec, try_batch_size
+from lit_autotune.types import Measurement
 
 STATE_PER_PARAMETER = 8
 """Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""
@@ -26,6 +26,10 @@ def agreed_budget(sandbox: Sandbox, setting: str, margin: float) -> Budget | Non
 
 SPOILT = "could not create a primitive"
 """What oneDNN says when a convolution ran out of memory, and sometimes for good in that thread."""
+
+
+COLLAPSE = 4
+"""With memory that the GPU shares with the host, too large a batch is swapped, not refused: so many times slower."""
 
 
 class Prober:
@@ -52,6 +56,7 @@ class Prober:
         self._start_size = read_status().get("VmRSS", 0)
         self._largest = 0
         self._taken = 0
+        self._best_rate = 0.0
 
     def __enter__(self) -> "Prober":
         return self
@@ -74,6 +79,7 @@ class Prober:
                 )
         if measured is None:
             measured = self._try_here(values, spec)
+        self._check_rate(spec.batch_size, measured)
         if measured.peak_bytes is not None and spec.batch_size > self._largest:
             self._largest, self._taken = spec.batch_size, measured.peak_bytes - self._start_size
         return measured
@@ -91,6 +97,16 @@ class Prober:
                 )
             raise
 
+    def _check_rate(self, batch_size: int, measured: Measurement) -> None:
+        """Take a collapse of throughput for what it is where memory is shared: not enough of it."""
+        warm = measured.step_seconds[1:]
+        if not warm or not swaps(self._sandbox.trainer.strategy.root_device):
+            return
+        rate = batch_size / min(warm)
+        if rate < self._best_rate / COLLAPSE:
+            raise MemoryError(f"throughput fell from {self._best_rate:.0f} to {rate:.0f} samples/s: memory is swapped")
+        self._best_rate = max(self._best_rate, rate)
+
     def _is_risky(self, batch_size: int) -> bool:
         """Whether a trial might come near the size at which the system kills a process.
 
@@ -103,3 +119,8 @@ class Prober:
         taken = self._taken or STATE_PER_PARAMETER * parameter_bytes(parameters)
         growth = max(1.0, batch_size / self._largest) if self._largest else 1.0
         return self._start_size + taken * growth > NEAR * deadly
+
+
+def swaps(device: Any) -> bool:
+    """Whether a device shares its memory with the host, so that it slows down instead of running out."""
+    return bool(device.type == "mps")

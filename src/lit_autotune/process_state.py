@@ -20,13 +20,13 @@ def unchanged_process(quiet: bool) -> Iterator[None]:
     Args:
         quiet: Also silence Lightning's log messages and all Python warnings meanwhile.
     """
-    with _random_state(), _gradient_mode(), _signal_handlers(), _silence() if quiet else contextlib.nullcontext():
+    with random_state(), _gradient_mode(), _signal_handlers(), _silence() if quiet else contextlib.nullcontext():
         yield
 
 
 @contextlib.contextmanager
-def _random_state() -> Iterator[None]:
-    """Python's, NumPy's and torch's generators, those of all devices included."""
+def random_state() -> Iterator[None]:
+    """Put back the state of Python's, NumPy's and torch's generators, those of all devices included."""
     import torch
 
     accelerators = [device for device in (torch.cuda, torch.xpu) if device.is_available()]

@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from lit_autotune.curves import DivergenceMonitor
+from lit_autotune.types import MaybeNaN, Record
 
 FACTOR = 10 ** (2 / 3)
 """Between neighbours, about 4.6: closer ones end too much alike to be told apart in so few steps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heat:
+class Heat(Record):
     """One rate's run.
 
     Attributes:
@@ -21,8 +20,13 @@ class Heat:
     """
 
     learning_rate: float
-    losses: tuple[float, ...]
+    losses: tuple[MaybeNaN, ...]
     score: float
+
+    @property
+    def outcome(self) -> str:
+        """The score in words."""
+        return "diverged" if self.score == math.inf else f"loss {self.score:.4g}"
 
 
 def race(
@@ -55,10 +59,15 @@ def _rank(heat: Heat) -> tuple[float, float]:
 
 
 def _heat(run: Callable[[float, int], Iterable[float]], rate: float, steps: int) -> Heat:
-    monitor, losses = DivergenceMonitor(), []
+    referee, losses = new_referee(), []
     for loss in run(rate, steps):
         losses.append(loss)
-        if not math.isfinite(loss) or monitor.update(loss):
-            return Heat(rate, tuple(losses), math.inf)
+        if referee.update(loss):
+            return Heat(learning_rate=rate, losses=tuple(losses), score=math.inf)
     last = losses[-max(5, steps // 4) :]
-    return Heat(rate, tuple(losses), sum(last) / len(last))
+    return Heat(learning_rate=rate, losses=tuple(losses), score=sum(last) / len(last))
+
+
+def new_referee() -> DivergenceMonitor:
+    """Says when a run is out of the race: it diverges, or a loss is missing."""
+    return DivergenceMonitor(max_missing=1)

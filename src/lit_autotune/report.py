@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from lit_autotune.config import TunerConfig
-from lit_autotune.types import BatchSizeTrial, LRCurve, LRSuggestion, Record
+from lit_autotune.races import Heat
+from lit_autotune.types import BatchSizeTrial, LRCurve, LRSuggestion, RateKind, Record
 
 
 class BatchSizeResult(Record):
@@ -23,6 +24,7 @@ class BatchSizeResult(Record):
         budget_bytes: The same in bytes.
         places: Where it was written, e.g. ``"datamodule.hparams.batch_size"``.
         trials: All trials in the order they were run.
+        plot_path: Where the plot of memory against batch size was saved.
     """
 
     strategy: str
@@ -35,6 +37,7 @@ class BatchSizeResult(Record):
     budget_bytes: int | None = None
     places: tuple[str, ...]
     trials: tuple[BatchSizeTrial, ...]
+    plot_path: Path | None = None
 
 
 class LearningRateResult(Record):
@@ -44,20 +47,26 @@ class LearningRateResult(Record):
         suggester: Name of the rule whose suggestion was chosen.
         old: The learning rate before, ``None`` if there was none.
         chosen: The suggested learning rate.
-        applied: Whether it was written; not with ``update_model_lr = false``.
+        kind: What it is meant for: a ``"constant"`` rate, or the ``"max_lr"`` of a schedule.
+        applied: Whether it was written; not with ``update_model_lr = false``, or if a schedule keeps a peak of its own.
         places: Where it is kept, e.g. ``"module.hparams.lr"``; empty if no place was found.
         curve: What the range test measured.
         suggestions: Every suggester's answer.
+        races: Short trainings at constant rates that verified the suggestion, best first; empty if there were none.
+        extra_steps: Optimizer steps beyond those of the curve: races, repeats, a range that was too short.
         plot_path: Where the plot was saved.
     """
 
     suggester: str
     old: float | None
     chosen: float
+    kind: RateKind = "constant"
     applied: bool
     places: tuple[str, ...]
     curve: LRCurve
     suggestions: tuple[LRSuggestion, ...]
+    races: tuple[Heat, ...] = ()
+    extra_steps: int = 0
     plot_path: Path | None = None
 
 

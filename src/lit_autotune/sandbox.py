@@ -148,7 +148,7 @@ class Sandbox:
         made.wrap("configure_callbacks", lambda original: kept(_as_list(original())))
         for role, owner in made.owners.items():
             made.wrap("prepare_data", functools.partial(self._prepare_once, role), role)
-            if self._share_setup and (_overrides(owner, "setup") or _overrides(owner, "prepare_data")):
+            if self._share_setup and (overrides(owner, "setup") or overrides(owner, "prepare_data")):
                 made.wrap("setup", functools.partial(self._set_up_once, made, role), role)
             if role == "datamodule":
                 made.wrap("on_exception", _tell_of_errors, role)
@@ -200,7 +200,7 @@ def _tell_of_errors(original: Callable[..., None], *arguments: Any) -> None:
         original(*arguments)
 
 
-def _overrides(owner: Any, hook: str) -> bool:
+def overrides(owner: Any, hook: str) -> bool:
     """Whether the user's class has a hook of its own."""
     package = getattr(type(owner), hook).__module__.partition(".")[0]
     return package not in ("lightning", "pytorch_lightning")

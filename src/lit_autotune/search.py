@@ -83,8 +83,7 @@ def search_batch_size(
         max_val: Largest size worth trying.
         budget: Memory that a trial may take, in bytes. A size whose peak is larger does not fit.
         first_guess: An estimate of the answer, in samples; it only saves trials.
-        margin: If a size ran out of memory and none was measured against a budget, the answer stays this fraction
-            below the largest that might not.
+        margin: If a size ran out of memory, the answer stays this fraction below the largest that might not.
         options: What to call the strategy's search with.
         on_trial: Told of each trial as it ends.
 
@@ -103,8 +102,7 @@ def search_batch_size(
     space = SearchSpace(init_val if max_val is None else min(init_val, max_val), max_val, budget, first_guess)
     trials = _Trials(probe, max_trials, budget, on_trial)
     _drive(strategy.search(space, **(options or {})), space, trials)
-    is_measured = budget is not None and any(trial.peak_bytes is not None for trial in trials.done.values())
-    return _choose(trials, 0.0 if is_measured else margin), list(trials.done.values())
+    return _choose(trials, margin), list(trials.done.values())
 
 
 def _drive(search: BatchSizeSearch, space: SearchSpace, trials: _Trials) -> None:

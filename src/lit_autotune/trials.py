@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from lit_autotune.distributed import on_all_ranks
 from lit_autotune.looks import STEP_HOOKS, Values
@@ -11,11 +11,29 @@ from lit_autotune.peaks import measured
 from lit_autotune.sandbox import Copies, Sandbox
 from lit_autotune.search import TooLittleDataError
 from lit_autotune.stepping import BatchCounter, Stepper, allow_start
-from lit_autotune.types import Measurement, TrialSpec
+from lit_autotune.types import Measurement, Method
 from lit_autotune.worst_case import use_batches
 
 EVALUATION_HOOKS = {"validate": "validation", "test": "test", "predict": "predict"}
 """What the names of the module's hooks begin with, after ``on_``, by what is run."""
+
+
+class TrialSpec(NamedTuple):
+    """What a batch-size trial runs.
+
+    Attributes:
+        batch_size: The size, in samples.
+        expected: Samples that a full batch must have; ``None`` if batches hold no tensor.
+        steps: Optimizer steps, or batches of an evaluation.
+        method: The Trainer's method that has to fit in memory.
+        probe: What batches to run on, see ``TunerConfig.batch_size_probe``.
+    """
+
+    batch_size: int
+    expected: int | None
+    steps: int
+    method: Method
+    probe: str = "first"
 
 
 def try_batch_size(sandbox: Sandbox, values: Values, spec: TrialSpec, ceiling: int | None = None) -> Measurement:

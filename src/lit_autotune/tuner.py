@@ -1,84 +1,17 @@
 """``Tuner``: the interface of ``lightning.pytorch.tuner.Tuner`` on our engine. Change one import line."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lit_autotune.attributes import find_batch_size, find_setting, write
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.loaders import GivenLoaders, datamodule_of
+from lit_autotune.lr_finder import LRFinder
 from lit_autotune.orchestrator import tune
-from lit_autotune.registry import Registry
 from lit_autotune.sandbox import owners
-from lit_autotune.suggestions import pick, suggest_all
-from lit_autotune.types import LRCurve, LRSuggestion, Method
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from lit_autotune.types import Method
 
 STAGES = {"validate": "val", "test": "test", "predict": "predict"}
-
-
-@dataclass(frozen=True)
-class LRFinder:
-    """The result of :meth:`Tuner.lr_find`.
-
-    Attributes:
-        curve: What the range test measured.
-        suggestions: Every suggester's answer.
-        suggester: Name of the rule in use.
-        value: Its suggestion.
-    """
-
-    curve: LRCurve
-    suggestions: tuple[LRSuggestion, ...]
-    suggester: str
-    value: float
-
-    @property
-    def results(self) -> dict[str, list[float]]:
-        """The points as ``{"lr": [...], "loss": [...]}``, with raw losses."""
-        return {"lr": list(self.curve.learning_rates), "loss": list(self.curve.losses)}
-
-    def suggestion(self, skip_begin: int = 10, skip_end: int = 1) -> float:
-        """The suggested learning rate.
-
-        Args:
-            skip_begin: Points to leave out at the beginning.
-            skip_end: Points to leave out at the end. Both defaults together stand for the whole curve, because
-                smoothing without lag has no spoilt ends to cut off.
-
-        Raises:
-            LRSuggestionError: If the rest of the curve gives no suggestion.
-        """
-        if (skip_begin, skip_end) == (10, 1):
-            return self.value
-        part = slice(skip_begin, len(self.curve.losses) - skip_end)
-        curve = LRCurve(learning_rates=self.curve.learning_rates[part], losses=self.curve.losses[part])
-        rule = Registry.load().suggester(self.suggester)
-        return pick(suggest_all(curve, [rule], {}, lambda text: None), self.suggester)
-
-    def plot(self, suggest: bool = False, show: bool = False, ax: "Axes | None" = None) -> Any:
-        """Plot the curve.
-
-        Args:
-            suggest: Mark the suggestion.
-            show: Show the figure in a window.
-            ax: Axes to draw on; by default those of a new figure.
-
-        Returns:
-            The figure.
-        """
-        from lit_autotune.plotting import draw_lr_curve
-
-        if ax is None or show:
-            import matplotlib.pyplot as plt
-        if ax is None:
-            _, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
-        draw_lr_curve(ax, self.curve, self.suggestions if suggest else (), self.suggester)
-        if show:
-            plt.show()
-        return ax.figure
 
 
 class Tuner:
@@ -204,6 +137,8 @@ class Tuner:
             lr_max=max_lr,
             lr_num_training=num_training,
             lr_mode=mode,
+            lr_auto_extend=False,
+            lr_verify=False,
             lr_early_stop_threshold=early_stop_threshold,
             update_model_lr=update_attr,
             lr_attribute=attr_name or None,
@@ -211,7 +146,7 @@ class Tuner:
         result = tune(self._trainer, model, given, config, save_plot=False).learning_rate
         if result is None:
             return None
-        return LRFinder(result.curve, result.suggestions, result.suggester, result.chosen)
+        return LRFinder(result.curve, result.suggestions, result.suggester, result.chosen, result.kind)
 
     def _config(self, **fields: Any) -> TunerConfig:
         try:

@@ -22,6 +22,9 @@ MaybeNaN = Annotated[float, AfterValidator(lambda x: math.nan if math.isnan(x) e
 Method = Literal["fit", "validate", "test", "predict"]
 """The Trainer's methods that a batch size can be found for."""
 
+RateKind = Literal["constant", "max_lr"]
+"""What a rate is meant for: to be kept constant, or as the peak of a schedule."""
+
 
 class Record(BaseModel):
     """A frozen record that survives a JSON round trip, NaN and infinity included."""
@@ -61,24 +64,6 @@ class BatchSizeTrial(Record):
         return self.batch_size / min(warm) if warm and min(warm) > 0 else None
 
 
-class TrialSpec(NamedTuple):
-    """What a batch-size trial runs.
-
-    Attributes:
-        batch_size: The size, in samples.
-        expected: Samples that a full batch must have; ``None`` if batches hold no tensor.
-        steps: Optimizer steps, or batches of an evaluation.
-        method: The Trainer's method that has to fit in memory.
-        probe: What batches to run on, see ``TunerConfig.batch_size_probe``.
-    """
-
-    batch_size: int
-    expected: int | None
-    steps: int
-    method: Method
-    probe: str = "first"
-
-
 class Measurement(NamedTuple):
     """What a batch-size trial measured.
 
@@ -96,14 +81,18 @@ class LRCurve(Record):
 
     Attributes:
         learning_rates: The rate of each step, strictly increasing.
-        losses: The raw training loss of each step, before the update with that step's rate. NaN where the step
-            had none.
+        losses: The raw training loss of each step, before the update with that step's rate; of several sweeps the
+            median. NaN where the step had none.
         diverged: Whether the test was stopped because the loss exploded.
+        monitor: Which loss it is, if not the training loss: ``lr_monitor``.
+        repeats: The losses of each sweep, if there were several; shorter where one diverged.
     """
 
     learning_rates: tuple[float, ...]
     losses: tuple[MaybeNaN, ...]
     diverged: bool = False
+    monitor: str | None = None
+    repeats: tuple[tuple[MaybeNaN, ...], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "LRCurve":
@@ -112,6 +101,8 @@ class LRCurve(Record):
             raise ValueError(f"{len(rates)} learning rates but {len(self.losses)} losses")
         if any(not 0 < low < high for low, high in pairwise((*rates, math.inf))):
             raise ValueError("learning rates must be positive, finite and strictly increasing")
+        if any(len(losses) > len(rates) for losses in self.repeats):
+            raise ValueError("a repeat has more losses than there are learning rates")
         return self
 
     def plot(self, suggestion: "LRSuggestion | None" = None) -> "Figure":
@@ -212,12 +203,14 @@ class LRSuggester:
             the validated options as keyword ``options``.
         summary: One line for ``autotune plugins``.
         options: Model of the table ``[tuner_config.options.NAME]``, if the rule has options.
+        kind: What kind of rate it suggests. It is converted to the kind that the module trains with.
     """
 
     name: str
     suggest: Callable[..., float]
     summary: str
     options: type[BaseModel] | None = None
+    kind: RateKind = "constant"
 
 
 @dataclass(frozen=True, slots=True)

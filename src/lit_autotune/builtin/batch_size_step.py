@@ -1,13 +1,14 @@
 """Tuning step ``batch_size``: the largest batch size that fits in memory."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_autotune.attributes import Setting, find_batch_size
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.registry import bind_options
-from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement, TrialSpec, TuningStep
+from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement, TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.budget import Budget
@@ -109,6 +110,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     from lit_autotune.report import BatchSizeResult
     from lit_autotune.search import search_batch_size
     from lit_autotune.throughput import fastest
+    from lit_autotune.trials import TrialSpec
 
     config, console = context.config, context.console
     strategy = context.registry.strategy(config.batch_size_mode)
@@ -162,6 +164,9 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
         console.line(
             f"  Within 5 % of the best throughput already: {quickest} (batch_size_target = 'fastest' chooses it)"
         )
+    plot_path = _save_plot(context, trials, budget.usable if budget else None, chosen)
+    if plot_path:
+        console.line(f"  Memory plot saved to: {plot_path}")
     context.apply(plan.setting, chosen)
     return BatchSizeResult(
         strategy=strategy.name,
@@ -174,6 +179,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
         budget_bytes=budget.usable if budget else None,
         places=tuple(str(place) for place in plan.setting.places),
         trials=tuple(trials),
+        plot_path=plot_path,
     )
 
 
@@ -196,6 +202,20 @@ def _also_timed(strategy: BatchSizeStrategy) -> BatchSizeStrategy:
     from lit_autotune.throughput import also_timed
 
     return replace(strategy, search=lambda *arguments, **options: also_timed(strategy.search(*arguments, **options)))
+
+
+def _save_plot(context: "TuningContext", trials: list[BatchSizeTrial], budget: int | None, chosen: int) -> Path | None:
+    from lit_autotune.memory_plot import DEFAULT_PATH, save_memory_plot
+
+    if not context.save_plot or all(trial.peak_bytes is None for trial in trials):
+        return None
+    try:
+        return save_memory_plot(context.config.batch_size_plot_path or DEFAULT_PATH, trials, budget, chosen)
+    except (OSError, ValueError) as error:  # not writable, or a file type that cannot be drawn
+        context.console.warn(
+            f"the plot could not be saved: {error}; set batch_size_plot_path to a file that can be written"
+        )
+        return None
 
 
 def _limit(plan: Plan, trials: list[BatchSizeTrial], max_trials: int) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from lit_autotune.attributes import LEARNING_RATE_NAMES, Setting, find_setting
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.types import LRCurve, LRSuggestion, TuningStep
+from lit_autotune.schedules import convert, wanted_kind
+from lit_autotune.types import LRCurve, LRSuggestion, RateKind, TuningStep
 
 if TYPE_CHECKING:
+    from lit_autotune.looks import Look
     from lit_autotune.orchestrator import TuningContext
     from lit_autotune.report import LearningRateResult
 
@@ -20,15 +22,17 @@ class Plan:
     """What is known before the sweep.
 
     Attributes:
-        setting: Where the learning rate is kept, if it is known.
+        setting: Where to write the suggestion; ``None`` if it is only to be reported.
         start: What to set it to before the sweep takes over.
         scales: For each parameter group its rate per unit of the setting.
+        kind: What kind of rate is wanted there.
         effective: Whether the setting decides what the optimizer trains with.
     """
 
     setting: Setting | None
     start: dict[Setting, float]
     scales: tuple[float, ...]
+    kind: RateKind
     effective: bool = False
 
 
@@ -51,33 +55,57 @@ def prepare(context: "TuningContext") -> Plan:
             f"there are {len(first.defaults)} optimizers, so there is none to sweep with lr_optimizer_index = "
             f"{config.lr_optimizer_index or 0}; see configure_optimizers"
         )
+    kind = wanted_kind(config.lr_schedule, first.schedulers)
     if setting is None:
-        return Plan(None, {}, _relative(first.rates))
+        return Plan(None, {}, _relative(first.rates), kind)
     context.console.debug(f"learning rate is kept in {setting}")
     second = look(sandbox, {setting: 2 * value})
     if first.rates != second.rates:
-        return Plan(setting, {setting: value}, tuple(rate / value for rate in first.rates), effective=True)
+        return Plan(setting, {setting: value}, tuple(rate / value for rate in first.rates), kind, effective=True)
+    if kind == "max_lr" and config.lr_attribute is None and (plan := _peak_plan(context, first)):
+        return plan
     if first.schedulers and first.defaults != second.defaults:
         context.console.warn(
             f"{', '.join(first.schedulers)} overrides the optimizer's learning rate, so that changing {setting} will "
             "have no effect on fit; let the scheduler read it, too (OneCycleLR: max_lr)"
         )
-        return Plan(setting, {setting: value}, _relative(first.rates))
+        # A peak is no value for the optimizer's own rate.
+        return Plan(None if kind == "max_lr" else setting, {setting: value}, _relative(first.rates), kind)
     if config.update_model_lr:
         raise ConfigError(
             f"changing {setting} does not change the optimizer's learning rate (it stays {first.rates[0]:g}); "
             "let configure_optimizers read it, or name the right place with lr_attribute"
         )
-    return Plan(None, {setting: value}, _relative(first.rates))
+    return Plan(None, {setting: value}, _relative(first.rates), kind)
+
+
+def _peak_plan(context: "TuningContext", first: "Look") -> Plan | None:
+    """The plan for a schedule whose peak comes from a setting of its own; ``None`` if there is none such."""
+    from lit_autotune.looks import look
+
+    try:
+        setting = find_setting({"module": context.owners["module"]}, ("max_lr",), None, "lr_attribute")
+    except ConfigError:
+        return None
+    value = setting.value or first.rates[0]
+    rates = [look(context.sandbox, {setting: value * factor}).rates for factor in (1, 2)]
+    if rates[0] == rates[1]:
+        return None
+    return Plan(setting, {setting: value}, tuple(rate / value for rate in rates[0]), "max_lr", effective=True)
 
 
 def find(context: "TuningContext") -> Setting | None:
     """Where the learning rate is kept; ``None`` if that is unknown and the suggestion is only to be reported.
 
     Raises:
-        ConfigError: If it is unknown, or places disagree.
+        ConfigError: If it is unknown, or places disagree, or there is nothing to validate with where that is asked for.
     """
+    from lit_autotune.held_out import HELD_OUT
+    from lit_autotune.sandbox import overrides
+
     config = context.config
+    if config.lr_monitor == HELD_OUT and not any(overrides(o, "val_dataloader") for o in context.owners.values()):
+        raise ConfigError(f"lr_monitor = {HELD_OUT!r}: there is no val_dataloader; add one to the datamodule or module")
     try:
         return find_setting(
             {"module": context.owners["module"]}, LEARNING_RATE_NAMES, config.lr_attribute, "lr_attribute"
@@ -95,46 +123,36 @@ def _relative(rates: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
-    """Sweep, ask all suggesters, have the chosen suggestion applied, and save the plot.
+    """Sweep, ask all suggesters, verify the chosen suggestion if need be, have it applied, and save the plot.
 
     Raises:
         LRSuggestionError: If the chosen suggester has no answer.
     """
-    from lit_autotune.curves import lr_ladder
+    from lit_autotune.range_test import run_range_test, verify
     from lit_autotune.report import LearningRateResult
     from lit_autotune.suggestions import pick, suggest_all
-    from lit_autotune.sweep import sweep_learning_rate
+    from lit_autotune.sweep import Training
 
     config, console = context.config, context.console
+    suggester = context.registry.suggester(config.lr_suggester)
     console.banner("LEARNING RATE FINDER (LR Range Test)")
     console.line(f"LR range: [{config.lr_min:.2e}, {config.lr_max:.2e}]")
     console.line(f"Training iterations: {config.lr_num_training}")
     console.line("Training while exponentially increasing LR...")
-    rates = lr_ladder(config.lr_min, config.lr_max, config.lr_num_training, config.lr_mode)
-    with console.progress("range test", len(rates)) as advance:
-
-        def on_point(rate: float, loss: float) -> None:
-            advance(f"lr {rate:.1e} loss {loss:.4g}")
-            console.debug(f"  lr {rate:.3e}  loss {loss:.6g}")
-
-        curve = sweep_learning_rate(
-            context.sandbox,
-            plan.start,
-            rates,
-            plan.scales,
-            on_point,
-            optimizer_index=config.lr_optimizer_index,
-            monitor=config.lr_monitor,
-            threshold=config.lr_early_stop_threshold,
-        )
-    if curve.diverged:
-        console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")
+    training = Training(context.sandbox, plan.start, plan.scales, config.lr_optimizer_index, config.lr_monitor)
+    curve = run_range_test(training, config, console)
     suggestions = suggest_all(curve, context.registry.suggesters, config.options, console.warn)
-    plot_path = _save_plot(context, curve, suggestions) if context.save_plot else None
-    chosen = pick(suggestions, config.lr_suggester)
-    console.line(f"✓ Suggested learning rate: {chosen:.2e}", "bold green")
-    for reason in next(answer.reasons for answer in suggestions if answer.suggester == config.lr_suggester):
+    plot_path = _save_plot(context, curve, suggestions)
+    constant = convert(pick(suggestions, suggester.name), suggester.kind, "constant")
+    reasons = next(answer.reasons for answer in suggestions if answer.suggester == suggester.name)
+    for reason in reasons:
         console.warn(f"the suggestion is doubtful: {reason}")
+    races = verify(training, constant, console) if config.lr_verify is True or (reasons and config.lr_verify) else ()
+    if races:
+        constant = races[0].learning_rate
+        plot_path = _save_plot(context, curve, suggestions, constant)
+    chosen = convert(constant, "constant", plan.kind)
+    console.line(f"✓ Suggested {'max_lr' if plan.kind == 'max_lr' else 'learning rate'}: {chosen:.2e}", "bold green")
     applied = config.update_model_lr and plan.setting is not None
     old = None if plan.setting is None else plan.setting.value
     if plan.setting is not None and applied:
@@ -149,20 +167,28 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
         suggester=config.lr_suggester,
         old=old,
         chosen=chosen,
+        kind=plan.kind,
         applied=applied,
         places=tuple(str(place) for place in plan.setting.places) if plan.setting else (),
         curve=curve,
         suggestions=suggestions,
+        races=races,
+        extra_steps=training.steps - len(curve.losses),
         plot_path=plot_path,
     )
 
 
-def _save_plot(context: "TuningContext", curve: LRCurve, suggestions: tuple[LRSuggestion, ...]) -> Path | None:
+def _save_plot(
+    context: "TuningContext", curve: LRCurve, suggestions: tuple[LRSuggestion, ...], raced: float | None = None
+) -> Path | None:
+    """Save the plot if one is wanted, and say where it is."""
     from lit_autotune.plotting import DEFAULT_PATH, save_lr_plot
 
     config = context.config
+    if not context.save_plot:
+        return None
     try:
-        return save_lr_plot(config.lr_plot_path or DEFAULT_PATH, curve, suggestions, config.lr_suggester)
+        return save_lr_plot(config.lr_plot_path or DEFAULT_PATH, curve, suggestions, config.lr_suggester, raced)
     except (OSError, ValueError) as error:  # not writable, or a file type that cannot be drawn
         context.console.warn(f"the plot could not be saved: {error}; set lr_plot_path to a file that can be written")
         return None

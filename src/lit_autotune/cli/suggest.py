@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"    {reason}")
     path = arguments.plot or result.plot_path or DEFAULT_PATH
     try:
-        print(f"plot saved to {save_lr_plot(path, result.curve, suggestions, name)}")
+        raced = result.races[0].learning_rate if result.races else None
+        print(f"plot saved to {save_lr_plot(path, result.curve, suggestions, name, raced)}")
     except (OSError, ValueError) as error:
         raise ConfigError(f"--plot {path}: cannot be written: {error}") from error
     pick(suggestions, name)

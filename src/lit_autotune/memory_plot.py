@@ -1,0 +1,75 @@
+"""The plot of memory against batch size."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lit_autotune.memory_model import MemoryModel
+from lit_autotune.plotting import BLUE, GREY, RED
+from lit_autotune.types import BatchSizeTrial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DEFAULT_PATH = Path(".logs/batch_size_plot.png")
+MIB = 2**20
+
+
+def plot_memory(trials: Sequence[BatchSizeTrial], budget: int | None, chosen: int) -> "Figure":
+    """Draw the peak of every trial, the line through the largest two, the budget, and the chosen size.
+
+    Args:
+        trials: All trials of a search.
+        budget: Memory that they were allowed, in bytes; ``None`` if there was no limit.
+        chosen: The batch size that is marked.
+
+    Returns:
+        A figure that belongs to no window and no global state.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    draw_memory(figure.add_subplot(), trials, budget, chosen)
+    return figure
+
+
+def draw_memory(axes: "Axes", trials: Sequence[BatchSizeTrial], budget: int | None, chosen: int) -> None:
+    """Draw on given axes what :func:`plot_memory` draws on a figure of its own."""
+    measured = [(trial.batch_size, trial.peak_bytes / MIB, trial.fits) for trial in trials if trial.peak_bytes]
+    failed = [trial.batch_size for trial in trials if trial.outcome == "out_of_memory"]
+    model = MemoryModel.of(trials, budget)
+    end = 1.1 * max(trial.batch_size for trial in trials)
+    if model and (line := model.line):
+        start, slope = line
+        rest = (start / MIB, (start + slope * end) / MIB)
+        axes.plot([0, end], rest, color=BLUE, linewidth=1.5, alpha=0.6, label="line through the largest sizes")
+    for fits, color, label in ((True, BLUE, "fits"), (False, RED, "over the budget")):
+        points = [(size, peak) for size, peak, fitted in measured if fitted == fits]
+        if points:
+            axes.plot(*zip(*points, strict=True), "o", color=color, markersize=6, label=label)
+    if budget is not None:
+        axes.axhline(budget / MIB, color=GREY, linewidth=1.2, linestyle="--", label=f"budget: {budget / MIB:,.0f} MiB")
+    axes.axvline(chosen, color=RED, linewidth=1.8, label=f"chosen: {chosen}")
+    axes.set_xlim(0, end)
+    axes.set_ylim(0, 1.12 * max([peak for _, peak, _ in measured] + [(budget or 0) / MIB]))
+    if failed:
+        # What such a trial would have taken is not known: at the top, clear of all peaks.
+        axes.plot(failed, [axes.get_ylim()[1]] * len(failed), "x", color=RED, clip_on=False, label="out of memory")
+    axes.set_xlabel("batch size")
+    axes.set_ylabel("peak memory, MiB")
+    axes.set_title("Batch-size trials", loc="left", fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.2)
+    axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
+
+
+def save_memory_plot(path: Path, trials: Sequence[BatchSizeTrial], budget: int | None, chosen: int) -> Path:
+    """Save the plot of :func:`plot_memory`, making its folder if needed; returns the absolute path.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plot_memory(trials, budget, chosen).savefig(path, dpi=150)
+    return path.resolve()

@@ -366,3 +366,20 @@ def test_a_limit_below_the_budget_is_found_by_its_errors():
 
     size, _ = search_batch_size(probe, budget=2000 * MIB)
     assert 0.95 * 300 - 1 <= size <= 300
+
+
+@quick
+@given(strategy=strategies, peak=worlds, limit=sizes, init_val=st.integers(1, 64))
+def test_errors_that_the_line_does_not_know_of(strategy, peak, limit, init_val):
+    """Where sizes fail that memory's line is sure about, the search still ends well."""
+
+    def probe(size):
+        if size > limit:
+            raise MemoryError
+        return peak(size)
+
+    budget = 100_000 * MIB
+    possible = min(limit, largest(peak, budget))
+    size, _ = search_batch_size(probe, strategy=STRATEGIES[strategy], init_val=init_val, budget=budget, max_trials=MANY)
+    share = {"binsearch": 1.0, "predictive": 0.95, "power": 0.5}[strategy]
+    assert share * possible <= size <= possible

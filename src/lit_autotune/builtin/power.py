@@ -17,13 +17,13 @@ def search(space: SearchSpace) -> BatchSizeSearch:
         low, high = (rung, high) if trial.fits else (low, rung)
         rung = rung - 1 if low is None else low + 1
         model = bracket.model
-        if low is None or model is None:
+        if low is None or model is None or not model.sure or model.largest is None:
             continue
-        promised = model.largest if model.sure else None
-        if promised is not None and _size(space, rung) > promised:
+        if _size(space, rung) > model.largest:
             return
-        fitting = max(model.certain, promised or 0)
-        while rung + 1 != high and (above := _size(space, rung + 1)) in space and above <= fitting:
+        while (
+            (above := _size(space, rung + 1)) in space and above <= model.largest and (high is None or rung + 1 < high)
+        ):
             rung += 1
 
 

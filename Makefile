@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/autotune fit --config examples/digits/autotune.toml
 
 test: $(READY)
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -90,8 +90,8 @@ def main():
         batch_size_margin=0,
         batch_size_max=40,
         lr_num_training=30,
-        lr_num_repeats=2,
-        lr_verify=True,
+        lr_num_repeats=2 if scenario == "races" else 1,
+        lr_verify=scenario == "races",
         verbose=False,
     )
     found = {}

@@ -12,8 +12,10 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, TensorDataset
 
 from lit_autotune import BatchSizeError, ConfigError, TunerConfig, TuningError, tune
+from lit_autotune.memory_plot import plot_memory
 from lit_autotune.orchestrator import TuningContext
 from lit_autotune.sandbox import Sandbox
+from lit_autotune.types import BatchSizeTrial
 from models import Blobs, Net, quiet_trainer
 
 
@@ -351,3 +353,28 @@ def test_thrashing_counts_as_not_fitting(monkeypatch, shared, expected):
     result = tuned(Swapping(), Blobs(samples=1000), batch_size_max=128, batch_size_margin=0)
     assert result.chosen == expected
     assert result.fastest == 32
+
+
+def test_plot_of_the_trials(tmp_path):
+    """It is saved where the user says and named in the report; one that cannot be saved is no more than a warning."""
+    result = tuned(Net(), Blobs(), batch_size_max=8, batch_size_plot_path=tmp_path / "plots/memory.png")
+    assert result.plot_path.read_bytes().startswith(b"\x89PNG")
+    with pytest.warns(UserWarning, match="set batch_size_plot_path"):
+        assert tuned(Net(), Blobs(), batch_size_max=8, batch_size_plot_path="/dev/null/x.png").plot_path is None
+
+
+def test_plot_shows_what_the_trials_were():
+    """Every outcome has its mark; budget, line and choice are named; what was never measured is left out."""
+    outcomes = {2: ("fits", 100), 32: ("fits", 130), 64: ("over_budget", 200), 128: ("out_of_memory", None)}
+    trials = [
+        BatchSizeTrial(batch_size=size, outcome=outcome, seconds=1, peak_bytes=peak and peak * 2**20)
+        for size, (outcome, peak) in outcomes.items()
+    ]
+
+    def legend(*arguments):
+        return {text.get_text() for text in plot_memory(*arguments).axes[0].get_legend().get_texts()}
+
+    assert legend(trials, 150 * 2**20, 32) == {
+        "fits", "over the budget", "out of memory", "line of memory", "budget: 150 MiB", "chosen: 32"
+    }  # fmt: skip
+    assert legend(trials[:1], None, 2) == {"fits", "chosen: 2"}

@@ -48,8 +48,14 @@ def test_all_ranks_find_the_same(strategy, launcher):
     assert first["batch_size"] == 40
     assert first["learning_rate"] != 1e-3
     assert all(math.isfinite(loss) for loss in first["losses"][:10])
-    assert len(first["races"]) >= 3
     assert Path("prepared").read_text() == "xx"  # once for the tuning, once for the fit
+
+
+def test_all_ranks_race_and_repeat_alike():
+    """Races and repeats end at the same step on all ranks, with the same winner."""
+    found = run("ddp", "races")
+    assert {**found["found_0"], "rank": 1} == found["found_1"]
+    assert len(found["found_0"]["races"]) >= 3
 
 
 def test_fit_after_tuning_is_bit_identical_in_several_processes():

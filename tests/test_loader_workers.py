@@ -18,6 +18,8 @@ CONFIG = {
     "use_learning_rate_tuning": True,
     "lr_min": 1e-4,
     "lr_num_training": 10,
+    "lr_verify": False,  # races last several epochs, and begin workers anew in each, as any fit does
+    "lr_auto_extend": False,
     "lr_suggester": "minimum",
     "verbose": False,
 }

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR, SequentialLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
-from lit_autotune import ConfigError, LRSuggester, TunerConfig, TuningReport, hookimpl, tune
+from lit_autotune import ConfigError, LRSuggester, LRSuggestion, TunerConfig, TuningReport, hookimpl, tune
 from lit_autotune.cli import main
 from lit_autotune.range_test import combine
 from lit_autotune.registry import Registry
@@ -169,6 +169,7 @@ def test_a_race_that_diverges_is_stopped():
     lost = [heat for heat in result.races if heat.score == math.inf]
     assert [heat.learning_rate for heat in lost] == [pytest.approx(0.8 * 10 ** (2 / 3))]
     assert len(lost[0].losses) < 50
+    assert result.extra_steps == sum(len(heat.losses) for heat in result.races)
     assert result.chosen < 1
 
 
@@ -206,10 +207,11 @@ def test_races_are_shown(capsys):
         ({"lr_min": 1e-6, "lr_max": 1e-3}, (1e-6, 1e-1)),
         ({"lr_min": 1e-3, "lr_max": 10.0, "module": "explodes"}, (1e-3, 10.0)),
         ({"lr_min": 1.5, "lr_max": 15.0, "module": "explodes"}, (1.5e-2, 15.0)),
+        ({"lr_min": 1e-9, "lr_max": 1e-6}, (1e-9, 1e-4)),
         ({"lr_min": 1e-6, "lr_max": 1e-3, "lr_auto_extend": False}, (1e-6, 1e-3)),
         ({"lr_min": 1e-6, "lr_max": 1e-3, "lr_mode": "linear"}, (1e-6, 1e-3)),
     ],
-    ids=["too low", "neither", "too high", "not wanted", "linear"],
+    ids=["too low", "neither", "too high", "nothing moves", "not wanted", "linear"],
 )
 def test_a_range_that_is_too_short_is_extended_once(given, expected):
     """At the end where the loss is lowest, a hundred times, with rates as dense as before, from the same start."""
@@ -314,7 +316,7 @@ def test_held_out_loss_is_that_of_a_validation_batch_after_each_step(way):
 
     curve = tuned(Watching(way), HeldBlobs(), lr_monitor="val").curve
     assert curve.losses == pytest.approx(seen)
-    assert curve.plot().axes[0].get_ylabel() == "loss (val)"
+    assert curve.plot(LRSuggestion(suggester="by hand", value=1e-3)).axes[0].get_ylabel() == "loss (val)"
 
 
 def test_held_out_loss_leaves_no_trace_in_the_training():

@@ -47,7 +47,8 @@ def test_good_curves(losses):
 DOUBTFUL = {
     "hardly fell": (fall(depth=0.2), r"hardly fell, by \d% of where it began.*lr_num_training"),
     "noise": (fall(depth=0.5, start=-2.0, noise=1.0), r"jumps by 0\.\d+ from step to step.*bigger batch"),
-    "still falling": (fall(at=0.0, climbs=False), r"still falling at the highest rate, 1e\+00; raise lr_max"),
+    "still falling": (fall(at=0.0, climbs=False), r"not turned up to the highest rate, 1e\+00; raise lr_max"),
+    "never moves": (2.3 + 0.2 * NOISE, r"not turned up to the highest rate, 1e\+00; raise lr_max"),
     "rises at once": (5 + np.abs(LOGS + 7.7), r"lowest at the first rates, about 1e-08; lower lr_min"),
 }
 

@@ -126,12 +126,12 @@ def test_process_stays_as_it_was():
         assert state() == before
 
 
-def test_no_file_is_written_but_the_plot(tmp_path):
-    """Tuning needs no disk: only the plot appears, though the Trainer logs and keeps checkpoints."""
+def test_no_file_is_written_but_the_plots(tmp_path):
+    """Tuning needs no disk: only the plots appear, though the Trainer logs and keeps checkpoints."""
     trainer = pl.Trainer(accelerator="cpu", max_epochs=1, default_root_dir=tmp_path, enable_progress_bar=False)
     tune(trainer, RandomNet(), RandomBlobs(), TunerConfig(**CONFIG))
     files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
-    assert files == [os.path.join(".logs", "lr_finder_plot.png")]
+    assert sorted(files) == [os.path.join(".logs", f"{name}_plot.png") for name in ("batch_size", "lr_finder")]
 
 
 def test_tuning_twice_gives_the_same_answer():

@@ -6,6 +6,7 @@ Where things are:
 - ``builtin/``: the steps, batch-size strategies and learning-rate suggesters, a small plugin module each
 - ``search``: drives a batch-size strategy; ``curves``: the mathematics of the range test; ``quality``: whether a
   curve can be trusted; ``suggestions``: :func:`suggest_lr`, the suggesters' reading of a curve
+- ``range_test``: sweeps and ``races`` of the learning rate, made of ``sweep``'s short trainings
 - ``trials``: fits on copies; ``sandbox`` and ``copies``: the copies; ``attributes``: where settings are kept
 - ``estimate``: the batch size for memory that is not here; ``twin``: its trials with fake tensors
 - ``registry``, ``hookspecs``, ``types``: plugins; ``config``, ``settings``, ``experiment``: configuration

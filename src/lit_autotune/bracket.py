@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from lit_autotune.memory_model import MemoryModel
 from lit_autotune.types import BatchSizeTrial, SearchSpace
 
-GROWTH = 4
+GROWTH = 3
 """At most so many times larger is the next size while memory's line is not proven."""
 
 FLAT_GROWTH = 8
-"""The same once memory was seen not to grow: what activations take is still small beside the rest."""
+"""The same while memory has not grown: what so many samples more would take is lost in what the process has anyway."""
 
 OPENING = (0.2, 0.6)
 """Where to begin, as shares of an estimate that may be wrong by half: far apart, both likely to fit."""

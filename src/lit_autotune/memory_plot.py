@@ -43,7 +43,7 @@ def draw_memory(axes: "Axes", trials: Sequence[BatchSizeTrial], budget: int | No
     if model and (line := model.line):
         start, slope = line
         rest = (start / MIB, (start + slope * end) / MIB)
-        axes.plot([0, end], rest, color=BLUE, linewidth=1.5, alpha=0.6, label="line through the largest sizes")
+        axes.plot([0, end], rest, color=BLUE, linewidth=1.5, alpha=0.6, label="line of memory")
     for fits, color, label in ((True, BLUE, "fits"), (False, RED, "over the budget")):
         points = [(size, peak) for size, peak, fitted in measured if fitted == fits]
         if points:

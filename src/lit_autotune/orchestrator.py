@@ -65,7 +65,7 @@ def tune(
         datamodule: The LightningDataModule, or ``None`` if the module brings its own loaders.
         config: What to tune and how; by default both, with all other fields at their defaults.
         registry: The plugins to use; by default all that are installed.
-        save_plot: Whether to save the plot of the range test.
+        save_plot: Whether to save the plots of batch-size trials and of the range test.
 
     Returns:
         The report.

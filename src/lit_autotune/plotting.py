@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_autotune.curves import smooth
+from lit_autotune.quality import has_moved
+from lit_autotune.readings import typical_jump
 from lit_autotune.types import LRCurve, LRSuggestion
 
 if TYPE_CHECKING:
@@ -44,15 +46,17 @@ def draw_lr_curve(
     """Draw on given axes what :func:`plot_lr_curve` draws on a figure of its own."""
     rates, losses = curve.finite()
     smoothed = smooth(losses) if losses else []
-    name = f"loss ({curve.monitor})" if curve.monitor else "training loss"
+    kind = f"loss ({curve.monitor})" if curve.monitor else "training loss"
     median = ", median" if curve.repeats else ""
-    axes.plot(rates, losses, ".", color=BLUE, alpha=0.35, markersize=5, label=f"{name} of each step{median}")
+    axes.plot(rates, losses, ".", color=BLUE, alpha=0.35, markersize=5, label=f"{kind} of each step{median}")
     _draw_band(axes, curve)
     axes.plot(rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
     axes.set_xscale("log")
-    axes.set_xlim(curve.learning_rates[0], curve.learning_rates[-1])
-    _limit_losses(axes, smoothed)
-    _mark_divergence(axes, rates, smoothed)
+    shown = (*curve.learning_rates, *([] if raced is None else [raced]))
+    axes.set_xlim(min(shown), max(shown))
+    _limit_losses(axes, losses, smoothed)
+    if smoothed and has_moved(curve):
+        _mark_divergence(axes, rates, smoothed)
     others = [(other.value, other.suggester) for other in suggestions if other.value and other.suggester != chosen]
     for i, (value, name) in enumerate(sorted(others)):
         axes.axvline(value, color=GREY, linewidth=1, linestyle=":")
@@ -69,7 +73,7 @@ def draw_lr_curve(
     _explain_doubt(
         axes, [reason for suggestion in suggestions if suggestion.suggester == chosen for reason in suggestion.reasons]
     )
-    axes.set_ylabel(name)
+    axes.set_ylabel(kind)
     axes.set_title("LR range test", loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.2)
@@ -102,13 +106,13 @@ def _draw_band(axes: "Axes", curve: LRCurve) -> None:
         axes.fill_between(rates, lowest, highest, color=BLUE, alpha=0.15, linewidth=0, label="all sweeps")
 
 
-def _limit_losses(axes: "Axes", smoothed: Sequence[float]) -> None:
+def _limit_losses(axes: "Axes", losses: Sequence[float], smoothed: Sequence[float]) -> None:
     """Cut the explosion off: it says nothing but that there is one, and flattens all the rest."""
     if not smoothed:
         return
     low = min(smoothed)
     start = smoothed[0]
-    height = max(start - low, 0.05 * abs(start), math.ulp(1.0))
+    height = max(start - low, 2 * typical_jump(losses), 0.05 * abs(start), math.ulp(1.0))
     until = smoothed.index(low)
     top = max([*smoothed[: until + 1], start]) + 0.6 * height
     axes.set_ylim(low - 0.15 * height, min(top, max(smoothed) + 0.15 * height))

@@ -79,23 +79,28 @@ class Prober:
                 )
         if measured is None:
             measured = self._try_here(values, spec)
+        if measured is None:  # what a spoilt thread says of a size is worth nothing
+            return self.try_batch_size(values, spec)
         self._check_rate(spec.batch_size, measured)
         if measured.peak_bytes is not None and spec.batch_size > self._largest:
             self._largest, self._taken = spec.batch_size, measured.peak_bytes - self._start_size
         return measured
 
-    def _try_here(self, values: Values, spec: TrialSpec) -> Measurement:
-        ceiling = self._budget.usable if self._budget else None
+    def _try_here(self, values: Values, spec: TrialSpec) -> Measurement | None:
+        """Run a trial in this process; ``None`` if from now on that must be done elsewhere."""
+        # Not the usable part: a trial that was cut short has a peak too low for memory's line.
+        ceiling = self._budget.limit if self._budget else None
         try:
             return try_batch_size(self._sandbox, values, spec, ceiling)
         except MemoryError as error:
-            if self._isolation == "auto" and SPOILT in str(error):
-                self._isolation = "process"
-                self._warn(
-                    f"a convolution ran out of memory ({first_line(error)}), and oneDNN may refuse new ones in this "
-                    "process from now on: train in a new one, or tune with trial_isolation = 'process'"
-                )
-            raise
+            if self._isolation != "auto" or SPOILT not in str(error):
+                raise
+            self._isolation = "process"
+            self._warn(
+                f"oneDNN ran out of memory ({first_line(error)}), and may refuse convolutions and layers of new sizes "
+                "in this process from now on: train in a new one, or tune with trial_isolation = 'process'"
+            )
+            return None
 
     def _check_rate(self, batch_size: int, measured: Measurement) -> None:
         """Take a collapse of throughput for what it is where memory is shared: not enough of it."""

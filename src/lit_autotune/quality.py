@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 from lit_autotune.curves import smooth
-from lit_autotune.readings import LEAST_JUMPS, fall_in_jumps, first_loss, points, readings, typical_jump
+from lit_autotune.readings import LEAST_JUMPS, fall_in_jumps, first_loss, last_harmless, points, readings, typical_jump
 from lit_autotune.types import LRCurve
 
 POINTS_PER_DECADE = 5
@@ -32,8 +32,11 @@ def judge(curve: LRCurve, value: float) -> tuple[str, ...]:
 def lowest_edge(curve: LRCurve) -> Literal["low", "high"] | None:
     """At which end of the range the loss is lowest, if at one: the range should be longer there.
 
-    At the low end that is within the first half decade; at the high end the loss must still be falling.
+    At the low end that is within the first half decade; at the high end the loss must still be falling. A loss that
+    has not moved at all is lowest anywhere, but all rates were too low for it.
     """
+    if not has_moved(curve):
+        return "high"
     rates, losses = points(curve)
     smoothed = smooth(losses)
     index = smoothed.index(min(smoothed))
@@ -44,6 +47,11 @@ def lowest_edge(curve: LRCurve) -> Literal["low", "high"] | None:
     before = next(i for i, rate in enumerate(rates) if rate >= rates[-1] / 10**EDGE_DECADES)
     still_falling = smoothed[before] - smoothed[-1] >= EDGE_FALL * (first_loss(losses) - smoothed[-1])
     return "high" if still_falling else None
+
+
+def has_moved(curve: LRCurve) -> bool:
+    """Whether the loss has fallen, or risen, by more than its noise."""
+    return fall_in_jumps(curve) >= LEAST_JUMPS or last_harmless(curve) < curve.learning_rates[-1]
 
 
 def _too_few_points(curve: LRCurve) -> str:
@@ -88,7 +96,7 @@ def _edge(curve: LRCurve) -> str:
     if edge == "low":
         return f"the loss is lowest at the first rates, about {curve.learning_rates[0]:.0e}; lower lr_min"
     if edge == "high":
-        return f"the loss is still falling at the highest rate, {curve.learning_rates[-1]:.0e}; raise lr_max"
+        return f"the loss has not turned up to the highest rate, {curve.learning_rates[-1]:.0e}; raise lr_max"
     return ""
 
 

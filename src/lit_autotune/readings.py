@@ -1,7 +1,7 @@
 """What rules read off the curve of a range test: where the loss is lowest, has mostly fallen, falls longest."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
 
@@ -36,9 +36,9 @@ def first_loss(losses: list[float]) -> float:
     return median(losses[: max(5, len(losses) // 10)])
 
 
-def typical_jump(losses: list[float]) -> float:
+def typical_jump(losses: Sequence[float]) -> float:
     """The noise: the median change of the loss from one step to the next."""
-    return median(abs(after - before) for before, after in pairwise(losses))
+    return median(abs(after - before) for before, after in pairwise(losses)) if len(losses) > 1 else 0.0
 
 
 def fall_in_jumps(curve: LRCurve) -> float:

@@ -83,7 +83,8 @@ class Tuner:
             batch_size_margin=margin,
             batch_size_max=max_val,
         )
-        size, _ = config.run_tuning(self._trainer, model, given)
+        result = tune(self._trainer, model, given, config, save_plot=False).batch_size
+        size = None if result is None else result.chosen
         if is_ours and size is not None:
             _write_if_present(model, named or "batch_size", size)
         return size

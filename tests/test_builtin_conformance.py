@@ -205,6 +205,23 @@ def crashes(space):
     raise KeyError("size")
 
 
+def trusts_the_estimate(space):
+    """Tries the estimate, and nothing else."""
+    if not space.first_guess:
+        yield from doubling(space)
+    elif not (yield space.first_guess).fits:
+        return
+
+
+def divides_by_the_peak(space):
+    """Takes the first peak for what two samples need."""
+    trial = yield space.init_val
+    if trial.peak_bytes is None:
+        yield from doubling(space)
+    else:
+        yield 2 * space.budget // trial.peak_bytes / 2
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("search", "complaint"),
@@ -220,6 +237,8 @@ def crashes(space):
         (from_the_top, "no answer after 4 trials"),
         (crashes, "KeyError: 'size'"),
         (lambda space: [2, 4], "from init_val 2"),
+        (trusts_the_estimate, "no answer with first_guess 160 although 100 fits the budget"),
+        (divides_by_the_peak, "PluginError: the batch-size search asked for 1.5"),
     ],
 )
 def test_broken_strategy_is_caught(search, complaint):

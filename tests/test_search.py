@@ -310,15 +310,21 @@ def test_binsearch_stays_exact_when_peaks_are_measured(peak, init_val):
 
 
 @quick
-@given(peak=worlds, init_val=st.integers(1, 64))
-def test_power_finds_the_largest_rung_when_peaks_are_measured(peak, init_val):
+@given(peak=worlds, init_val=st.integers(1, 64), max_val=maybe_max)
+def test_power_finds_the_largest_rung_when_peaks_are_measured(peak, init_val, max_val):
     """Rungs may be skipped, but the answer is the one that climbing would have found."""
     budget = 900 * MIB
-    possible = largest(peak, budget)
+    possible = min(largest(peak, budget), max_val or 9_999)
     assume(0 < possible < 10_000)
-    rungs = {init_val * 2**k for k in range(20)} | {init_val // 2**k for k in range(20)}
+    first = min(init_val, max_val or init_val)
+    rungs = {first * 2**k for k in range(20)} | {first // 2**k for k in range(20)}
     size, trials = search_batch_size(
-        measured(peak, 1000 * MIB), strategy="power", init_val=init_val, budget=budget, max_trials=MANY
+        measured(peak, 1000 * MIB),
+        strategy="power",
+        init_val=init_val,
+        max_val=max_val or 9_999,
+        budget=budget,
+        max_trials=MANY,
     )
     assert size == max(rung for rung in rungs if rung <= possible)
     assert {trial.batch_size for trial in trials} <= rungs
@@ -368,3 +374,20 @@ def test_a_limit_below_the_budget_is_found_by_its_errors():
 
     size, _ = search_batch_size(probe, budget=2000 * MIB)
     assert 0.95 * 300 - 1 <= size <= 300
+
+
+@quick
+@given(strategy=strategies, peak=worlds, limit=sizes, init_val=st.integers(1, 64))
+def test_errors_that_the_line_does_not_know_of(strategy, peak, limit, init_val):
+    """Where sizes fail that memory's line is sure about, the search still ends well."""
+
+    def probe(size):
+        if size > limit:
+            raise MemoryError
+        return peak(size)
+
+    budget = 100_000 * MIB
+    possible = min(limit, largest(peak, budget))
+    size, _ = search_batch_size(probe, strategy=STRATEGIES[strategy], init_val=init_val, budget=budget, max_trials=MANY)
+    share = {"binsearch": 1.0, "predictive": 0.95, "power": 0.5}[strategy]
+    assert share * possible <= size <= possible

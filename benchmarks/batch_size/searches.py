@@ -79,7 +79,7 @@ def ultralytics(probe: Probe, capacity: int, fraction: float = 0.6) -> int:
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
     if slope <= 0:
         return 16
-    size = int(math.exp((math.log(fraction * capacity) - mean_y) / slope + mean_x))
+    size = int(math.exp(min((math.log(fraction * capacity) - mean_y) / slope + mean_x, 100)))
     return size if 1 <= size <= 1024 else 16
 
 

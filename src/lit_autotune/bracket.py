@@ -8,10 +8,11 @@ from lit_autotune.types import BatchSizeTrial, SearchSpace
 GROWTH = 3
 """At most so many times larger is the next size while memory's line is not proven."""
 
-PROVEN_GROWTH = 16
-
 FLAT_GROWTH = 8
 """The same while memory has not grown: what so many samples more would take is lost in what the process has anyway."""
+
+OPENING = (0.2, 0.6)
+"""Where to begin, as shares of an estimate that may be wrong by half: far apart, both likely to fit."""
 
 
 @dataclass
@@ -44,6 +45,18 @@ class Bracket:
         elif self.limit is None or trial.batch_size < self.limit:
             self.limit, self.failed = trial.batch_size, True
 
+    @property
+    def first(self) -> int:
+        """Where to begin: below the estimate, or where the user said."""
+        guess = self.space.first_guess
+        return self.inside(OPENING[0] * guess if guess else self.space.init_val)
+
+    @property
+    def second(self) -> int | None:
+        """Where to go from there for a line that leads to the limit; ``None`` later, or without an estimate."""
+        guess = self.space.first_guess
+        return self.inside(OPENING[1] * guess) if guess and self.fits and len(self.trials) == 1 else None
+
     def is_closed(self, tolerance: float = 0.0) -> bool:
         """Whether no size is left to try, or none that is larger by more than a share of the one that fits."""
         if self.limit is None:
@@ -66,15 +79,15 @@ class Bracket:
         return self.model.largest if self.model else None
 
     @property
-    def leap(self) -> float | None:
+    def leap(self) -> int | None:
         """How far the line can be followed; ``None`` if there is none, or something else sets the limit."""
         model, promised = self.model, self.promised
         if model is None or not self.fits:
             return None
-        if promised is None:
-            leap = (FLAT_GROWTH if len(model.points) > 1 else GROWTH) * self.fits
-        else:
-            leap = min(promised, (PROVEN_GROWTH if model.sure else GROWTH) * self.fits)
+        is_flat = promised is None and len(model.points) > 1
+        leap = max((FLAT_GROWTH if is_flat else GROWTH) * self.fits, model.certain)
+        if promised is not None:
+            leap = promised if model.sure else min(promised, leap)
         return None if self.failed and self.limit is not None and leap >= self.limit else leap
 
     @property

@@ -6,6 +6,7 @@ two small sizes always promises too much, and only slopes that agree are believe
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 
 from lit_autotune.types import BatchSizeTrial
 
@@ -13,7 +14,10 @@ AGREEMENT = 0.1
 """Successive slopes that differ by less than this share are taken for one line."""
 
 NOISE = 0.04
-"""Peaks closer together than this share of the budget say nothing about a slope: allocators and kernels add as much."""
+"""Peaks closer together than this share of the room say nothing about a slope: allocators and kernels add as much."""
+
+GRAIN = 0.005
+"""Where slopes agree there is little noise, and peaks this share of the room apart say enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class MemoryModel:
 
     Attributes:
         budget: Memory that may be taken, in bytes.
-        points: Batch sizes with their peaks in bytes, ascending.
+        points: Batch sizes with their peaks in bytes, ascending; none above the first that is over the budget.
     """
 
     budget: int
@@ -32,7 +36,15 @@ class MemoryModel:
     def of(cls, trials: Iterable[BatchSizeTrial], budget: int | None) -> "MemoryModel | None":
         """The model of the trials; ``None`` without a budget or without a measured peak."""
         points = sorted((trial.batch_size, trial.peak_bytes) for trial in trials if trial.peak_bytes is not None)
-        return cls(budget, tuple(points)) if budget is not None and points else None
+        if budget is None or not points:
+            return None
+        within = sum(1 for _ in takewhile(lambda point: point[1] <= budget, points))
+        return cls(budget, tuple(points[: within + 1]))
+
+    @property
+    def room(self) -> int:
+        """What the smallest size leaves of the budget, in bytes."""
+        return self.budget - self.points[0][1]
 
     @property
     def largest(self) -> int | None:
@@ -44,13 +56,11 @@ class MemoryModel:
 
     @property
     def line(self) -> tuple[float, float] | None:
-        """The line that leads to the budget, or across it: its start and its slope, in bytes.
-
-        It ends at the smallest size beyond the budget or, if there is none, at the largest.
-        """
-        high, above = next((point for point in self.points if point[1] > self.budget), self.points[-1])
-        for low, below in reversed(self.points):
-            if low < high and below <= self.budget and above - below > NOISE * self.budget:
+        """The line that leads to the budget, or across it: its start and its slope, in bytes."""
+        high, above = self.points[-1]
+        grown = GRAIN if self._is_straight else NOISE
+        for low, below in reversed(self.points[:-1]):
+            if above - below > grown * self.room:
                 slope = (above - below) / (high - low)
                 return below - slope * low, slope
         return None
@@ -58,10 +68,19 @@ class MemoryModel:
     @property
     def sure(self) -> bool:
         """Whether the promise can be relied on: the line is proven, or it only has to be followed between points."""
-        if self.points[-1][1] > self.budget:
-            return True
+        return self.points[-1][1] > self.budget or self._is_straight
+
+    @property
+    def certain(self) -> int:
+        """The largest size that fits if the peak grows in proportion to the batch size: it never grows faster."""
+        return max((int(size * self.budget / peak) for size, peak in self.points if 0 < peak <= self.budget), default=0)
+
+    @property
+    def _is_straight(self) -> bool:
+        """Whether the three largest sizes lie on one line."""
         if len(self.points) < 3:
             return False
-        (a, at_a), (b, at_b), (c, at_c) = self.points[-3:]
-        before, last = (at_b - at_a) / (b - a), (at_c - at_b) / (c - b)
-        return at_b - at_a > NOISE * self.budget and abs(last - before) <= AGREEMENT * last
+        last = self.points[-3:]
+        (_, below), (_, between), _ = last
+        before, after = ((there - here) / (b - a) for (a, here), (b, there) in pairwise(last))
+        return between - below > GRAIN * self.room and abs(after - before) <= AGREEMENT * after

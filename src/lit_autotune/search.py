@@ -78,7 +78,7 @@ def search_batch_size(
         probe: Tries one batch size. Returns its peak memory in bytes, ``None`` where nothing can be measured, or a
             :class:`~lit_autotune.types.Measurement`; raises ``MemoryError`` if it does not fit.
         strategy: A strategy, or the name of one that is installed.
-        init_val: Size of the first trial, in samples.
+        init_val: Size of the first trial, in samples, where there is no estimate.
         max_trials: At most this many trials, failed ones counted. No size is tried twice.
         max_val: Largest size worth trying.
         budget: Memory that a trial may take, in bytes. A size whose peak is larger does not fit.

@@ -115,6 +115,13 @@ def keeps_what_it_has_when_trials_run_out(strategy: BatchSizeStrategy) -> None:
         assert size is not None, f"{strategy.name}: no answer after 4 trials although init_val fits"
 
 
+def copes_with_measured_peaks(strategy: BatchSizeStrategy) -> None:
+    """With peaks, a budget, and an estimate that is right, too low or too high, the answer fits the budget."""
+    for guess in (None, 40, 100, 160):
+        size = _search(strategy, 2, largest=100, budget=1000, first_guess=guess)
+        assert size is not None, f"{strategy.name}: no answer with first_guess {guess} although 100 fits the budget"
+
+
 LR_SUGGESTER_CHECKS: Sequence[Callable[[LRSuggester], None]] = (
     suggests_a_reasonable_rate_on_a_valley,
     is_deterministic,
@@ -129,6 +136,7 @@ BATCH_SIZE_STRATEGY_CHECKS: Sequence[Callable[[BatchSizeStrategy], None]] = (
     goes_down_to_one,
     says_when_nothing_fits,
     keeps_what_it_has_when_trials_run_out,
+    copes_with_measured_peaks,
 )
 
 
@@ -159,22 +167,37 @@ def _suggest(suggester: LRSuggester, where: str, losses: list[float]) -> float |
 
 
 def _search(
-    strategy: BatchSizeStrategy, init_val: int, largest: int, max_val: int | None = None, max_trials: int = MAX_TRIALS
+    strategy: BatchSizeStrategy,
+    init_val: int,
+    largest: int,
+    max_val: int | None = None,
+    max_trials: int = MAX_TRIALS,
+    budget: int | None = None,
+    first_guess: int | None = None,
 ) -> int | None:
     """The answer, options at their defaults, if sizes up to ``largest`` fit, checked; ``None`` if there is none."""
     where = f"{strategy.name}: from init_val {init_val} with {largest} the largest that fits"
     run: list[int] = []
 
-    def probe(size: int) -> None:
+    def probe(size: int) -> int | None:
         run.append(size)
+        if budget is not None:
+            return (budget * (largest + size)) // (2 * largest)
         if size > largest:
             raise MemoryError
+        return None
 
-    search = partial(search_batch_size, probe, init_val=init_val, max_trials=max_trials, max_val=max_val)
+    search = partial(search_batch_size, probe, budget=budget, first_guess=first_guess)
     size = None
     try:
         with contextlib.suppress(BatchSizeError):
-            size, _ = search(strategy=strategy, options=bind_options(strategy, {}))
+            size, _ = search(
+                strategy=strategy,
+                init_val=init_val,
+                max_trials=max_trials,
+                max_val=max_val,
+                options=bind_options(strategy, {}),
+            )
     except Exception as error:
         raise AssertionError(f"{where}: {type(error).__name__}: {first_line(error)}") from error
     assert len(run) < MAX_TRIALS, f"{where}, does not end within {MAX_TRIALS} trials; it tried {run}"

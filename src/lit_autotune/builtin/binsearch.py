@@ -8,13 +8,13 @@ from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
 def search(space: SearchSpace) -> BatchSizeSearch:
     """Keep ``fits < limit`` as a bracket; look where memory's line leads, or in the middle where there is none."""
     bracket = Bracket(space)
-    size = bracket.inside(space.first_guess // 2 if space.first_guess else space.init_val)
+    size = bracket.first
     step = 1
     while not bracket.is_closed():
         bracket.add((yield size))
         leap = bracket.leap
-        if len(bracket.trials) == 1 and bracket.fits and space.first_guess:
-            size = bracket.inside(space.first_guess)
+        if second := bracket.second:
+            size = second
         elif leap is None:
             size = bracket.middle
         elif leap > bracket.fits:

@@ -11,23 +11,20 @@ def search(space: SearchSpace) -> BatchSizeSearch:
     rung = 0
     low: int | None = None
     high: int | None = None
-    while (size := _size(space, rung)) >= 1 and size in space:
+    while rung != high and (size := _size(space, rung)) in space:
         trial = yield size
         bracket.add(trial)
         low, high = (rung, high) if trial.fits else (low, rung)
-        if low is None:
-            rung -= 1
-            continue
-        rung = low + 1
+        rung = rung - 1 if low is None else low + 1
         model = bracket.model
-        if model and model.sure and model.largest:
-            if _size(space, rung) > model.largest:
-                return
-            reach = model.largest if bracket.limit is None else min(model.largest, bracket.limit - 1)
-            while _size(space, rung + 1) <= reach:
-                rung += 1
-        if rung == high:
+        if low is None or model is None or not model.sure or model.largest is None:
+            continue
+        if _size(space, rung) > model.largest:
             return
+        while (
+            (above := _size(space, rung + 1)) in space and above <= model.largest and (high is None or rung + 1 < high)
+        ):
+            rung += 1
 
 
 def _size(space: SearchSpace, rung: int) -> int:

@@ -16,19 +16,14 @@ def search(space: SearchSpace) -> BatchSizeSearch:
     of that promise, or of one that failed, it is the answer. Where nothing is measured: double, then bisect.
     """
     bracket = Bracket(space)
-    guess = space.first_guess
-    size = bracket.inside(guess // 4 if guess else space.init_val)
+    size = bracket.first
     while True:
         bracket.add((yield size))
         promised = bracket.promised
         if bracket.is_closed(TOLERANCE) or (promised and bracket.fits >= (1 - TOLERANCE) * bracket.inside(promised)):
             return
-        if len(bracket.trials) == 1 and guess and bracket.fits:
-            size = bracket.inside(guess // 2)
-        elif leap := bracket.leap:
-            size = bracket.inside(AIM * leap)
-        else:
-            size = bracket.inside(bracket.middle)
+        leap = bracket.leap
+        size = bracket.second or bracket.inside(AIM * leap if leap else bracket.middle)
 
 
 @hookimpl

@@ -142,6 +142,18 @@ def test_margin_is_not_applied_where_no_limit_was_met(strategy, max_val, init_va
     assert run(**arguments, margin=margin)[0] == run(**arguments)[0]
 
 
+@pytest.mark.parametrize(("limit", "expected"), [(104, 100), (50, 40)], ids=["foretold", "not foretold"])
+def test_margin_is_not_applied_to_a_limit_that_was_measured(limit, expected):
+    """The budget keeps memory free already; an error far below it has another cause, which no budget keeps away."""
+
+    def probe(size):
+        if size > limit:
+            raise MemoryError
+        return 10 * size + 200
+
+    assert search_batch_size(probe, strategy="binsearch", budget=1200, margin=0.2)[0] == expected
+
+
 @quick
 @given(strategy=strategies, data=sizes, init_val=sizes, margin=margins)
 def test_too_little_data_brings_no_margin(strategy, data, init_val, margin):

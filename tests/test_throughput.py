@@ -54,7 +54,7 @@ def searched(strategy, rate, largest):
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 @given(largest=st.integers(1, 5000), best=st.integers(1, 500), overhead=st.floats(0.1, 100), fall=st.floats(0, 0.3))
 def test_a_few_more_sizes_find_the_fastest(strategy, largest, best, overhead, fall):
-    """At most six more trials, the same largest size, and a throughput that misses at most what half or twice the best size costs."""
+    """At most six more trials, the same largest size, and at most what twice the best size would cost is missed."""
 
     def rate(size):
         return size / (size + overhead) * (best / size if size > best else 1) ** fall

@@ -39,7 +39,10 @@ class TunerConfig(BaseModel):
         3, ge=3, description="Optimizer steps of one trial. The first one allocates the optimizer's state."
     )
     batch_size_margin: float = Field(
-        0.05, ge=0, lt=1, description="Headroom below a size that ran out of memory, as a fraction of the batch size."
+        0.05,
+        ge=0,
+        lt=1,
+        description="Headroom below a size that failed short of the budget, as a fraction of the batch size.",
     )
     batch_size_target: Literal["largest", "fastest"] = Field(
         "largest", description="Which size to choose: the largest, or the smallest within 5 % of the best throughput."

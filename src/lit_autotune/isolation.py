@@ -2,12 +2,11 @@
 
 import contextlib
 import pickle
-import queue
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from typing import IO, Any, cast
 
 from lit_autotune._text import first_line
@@ -86,14 +85,13 @@ class TrialProcess:
 
     def _answer(self, child: "_Child") -> tuple[str, Any]:
         """The child's next answer; it is ended if it takes more than there is."""
-        while True:
-            with contextlib.suppress(queue.Empty):
-                message = child.answers.get(timeout=POLL_SECONDS)
-                return self._obituary(child) if message is None else pickle.loads(message)
+        while not child.has_answered():
             self._peak = max(self._peak, self._here(read_status(child.pid).get("VmRSS", 0)))
             budget = self._budget
             if budget is not None and self._on_host and self._start_size and self._peak > budget.limit:
                 return "failed", MemoryError(f"took {format_size(self._peak)}, more than {budget}")
+        message = child.receive()
+        return self._obituary(child) if message is None else pickle.loads(message)
 
     def _here(self, size: int) -> int:
         """What a size of the child would be in this process, which has loaded other things."""
@@ -120,26 +118,32 @@ class _Child:
         command = [sys.executable, "-c", "from lit_autotune.trial_process import main; main()"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self._process.pid
-        self.answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._output = cast(IO[bytes], self._process.stdout)
 
     def send(self, message: bytes) -> None:
         """Send a pickled message; that the child is dead shows when it does not answer."""
         with contextlib.suppress(BrokenPipeError):
             write(cast(IO[bytes], self._process.stdin), message)
 
+    def has_answered(self) -> bool:
+        """Wait a moment for an answer or the child's end.
+
+        No thread listens: starting one where memory is spent may wait for ever. On Windows, where nobody can look
+        into a pipe, but nothing is known of the child's memory either, receiving waits instead.
+        """
+        return sys.platform == "win32" or bool(wait([self._output.fileno()], POLL_SECONDS))
+
+    def receive(self) -> bytes | None:
+        """The pickled answer; ``None`` if the child has ended."""
+        return read(self._output)
+
     def kill(self) -> int:
         """End it if it has not ended yet; returns its exit code, negative for a signal."""
+        self._output.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout=0)
         self._process.kill()
         return self._process.wait()
-
-    def _listen(self) -> None:
-        with cast(IO[bytes], self._process.stdout) as stream:
-            while (message := read(stream)) is not None:
-                self.answers.put(message)
-        self.answers.put(None)
 
 
 def _picklers() -> list[Callable[[Any], bytes]]:

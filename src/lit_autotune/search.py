@@ -6,6 +6,7 @@ from typing import Any
 
 from lit_autotune._text import first_line
 from lit_autotune.errors import BatchSizeError, PluginError
+from lit_autotune.memory_model import MemoryModel
 from lit_autotune.sizes import format_size
 from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, BatchSizeTrial, Measurement, SearchSpace
 
@@ -25,7 +26,7 @@ class _Trials:
 
     def __init__(self, probe: Probe, max_trials: int, budget: int | None, on_trial: Callable[[BatchSizeTrial], None]):
         self.done: dict[int, BatchSizeTrial] = {}
-        self._probe, self._max_trials, self._budget, self._on_trial = probe, max_trials, budget, on_trial
+        self.budget, self._probe, self._max_trials, self._on_trial = budget, probe, max_trials, on_trial
 
     def run(self, batch_size: int) -> BatchSizeTrial | None:
         """The trial of a size, run if it was not; ``None`` if it would be one trial too many."""
@@ -42,9 +43,9 @@ class _Trials:
             outcome, message = "out_of_memory", first_line(error)
         except TooLittleDataError as error:
             outcome, message = "too_little_data", first_line(error)
-        if self._budget is not None and taken.peak_bytes is not None and taken.peak_bytes > self._budget:
+        if self.budget is not None and taken.peak_bytes is not None and taken.peak_bytes > self.budget:
             outcome = "over_budget"
-            message = f"took {format_size(taken.peak_bytes)} of {format_size(self._budget)}"
+            message = f"took {format_size(taken.peak_bytes)} of {format_size(self.budget)}"
         trial = BatchSizeTrial.model_validate(
             {
                 "batch_size": batch_size,
@@ -83,7 +84,8 @@ def search_batch_size(
         max_val: Largest size worth trying.
         budget: Memory that a trial may take, in bytes. A size whose peak is larger does not fit.
         first_guess: An estimate of the answer, in samples; it only saves trials.
-        margin: If a size ran out of memory, the answer stays this fraction below the largest that might not.
+        margin: If a size ran out of memory that measured peaks do not foretell, the answer stays this fraction below
+            the largest that might not.
         options: What to call the strategy's search with.
         on_trial: Told of each trial as it ends.
 
@@ -144,6 +146,9 @@ def _choose(trials: _Trials, margin: float) -> int:
     failed = [trial.batch_size for trial in trials.done.values() if trial.outcome == "out_of_memory"]
     if not failed:
         return max(fitting)
+    model = MemoryModel.of(trials.done.values(), trials.budget)
+    if model is not None and model.largest is not None and model.largest < min(failed):
+        margin = 0.0  # measured peaks foretell the failure, and the budget keeps memory free
     ceiling = max(1, int((min(failed) - 1) * (1 - margin)))
     if max(fitting) > ceiling:
         trial = trials.run(ceiling)

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import TunerConfig, tune
 
-PAIRS = 7
+PAIRS = 5
 SIZE = 256
 STEPS = 100
 
@@ -70,12 +70,12 @@ def trial(module: Module, data: Data) -> None:
     from lit_autotune.attributes import find_batch_size
     from lit_autotune.memory import quick_release
     from lit_autotune.sandbox import Sandbox
-    from lit_autotune.trials import try_batch_size
+    from lit_autotune.trials import TrialSpec, try_batch_size
 
     with quick_release():
         sandbox = Sandbox(trainer(), module, data)
         setting = find_batch_size(sandbox.originals, None)
-        try_batch_size(sandbox, {setting: SIZE}, None, STEPS, "fit")
+        try_batch_size(sandbox, {setting: SIZE}, TrialSpec(SIZE, None, STEPS, "fit"))
 
 
 def range_test(module: Module, data: Data) -> None:

@@ -79,8 +79,14 @@ def trial(module: Module, data: Data) -> None:
 
 
 def range_test(module: Module, data: Data) -> None:
-    """Ours, the whole tuning."""
-    config = TunerConfig(use_learning_rate_tuning=True, lr_early_stop_threshold=None, verbose=False)
+    """Ours, the whole tuning, less the races and the second sweep that the curve of random labels would bring."""
+    config = TunerConfig(
+        use_learning_rate_tuning=True,
+        lr_early_stop_threshold=None,
+        lr_verify=False,
+        lr_auto_extend=False,
+        verbose=False,
+    )
     tune(trainer(), module, data, config, save_plot=False)
 
 

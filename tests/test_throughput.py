@@ -6,14 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_autotune.builtin import binsearch, power, predictive
+from lit_autotune.registry import Registry
 from lit_autotune.search import search_batch_size
 from lit_autotune.throughput import MORE_TRIALS, also_timed, fastest
 from lit_autotune.types import BatchSizeTrial, Measurement
 
-STRATEGIES = [
-    strategy for module in (binsearch, power, predictive) for strategy in module.lit_autotune_batch_size_strategies()
-]
+STRATEGIES = [Registry.load().strategy(name) for name in ("binsearch", "power", "predictive")]
 
 
 def trial(size, rate, outcome="fits"):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from page import write_between
+from page import frame, write_between
 
 FILE = Path(__file__).parent / "results.jsonl"
 PLOT = Path(__file__).parents[2] / "docs" / "batch_size_search.png"
@@ -171,9 +171,7 @@ def draw(results: dict[Key, Any]) -> None:
     right.set_xscale("log")
     titles = {left: "size found / largest that runs", right: "wall time / Lightning's binsearch"}
     for axes, title in titles.items():
-        axes.set_title(title, loc="left", fontsize=10)
-        axes.grid(axis="x", alpha=0.2)
-        axes.spines[["top", "right"]].set_visible(False)
+        frame(axes, title)
     figure.savefig(PLOT, dpi=130)
 
 

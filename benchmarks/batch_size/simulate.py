@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from page import DOCUMENT, write_between
+from page import DOCUMENT, frame, write_between
 from searches import accelerate, gallop, lightning_binsearch, lightning_power, ultralytics
 from worlds import KINDS, Kind, World, draw
 
@@ -160,9 +160,7 @@ def plot(results: dict[Kind, dict[str, list[Run]]]) -> None:
     left.set_yticks(range(len(searches)), reversed(searches), fontsize=9)
     for axes, title in ((left, "trials"), (right, "found / possible")):
         axes.set_xlim(left=0)
-        axes.set_title(title, loc="left", fontsize=10)
-        axes.grid(axis="x", alpha=0.2)
-        axes.spines[["top", "right"]].set_visible(False)
+        frame(axes, title)
     right.legend(fontsize=8, frameon=False, loc="lower left")
     figure.savefig(PLOT, dpi=130)
 

@@ -76,14 +76,16 @@ class Bracket:
     @property
     def promised(self) -> int | None:
         """Where memory's line meets the budget; ``None`` if memory has not grown yet, or cannot be measured."""
-        return self.model.largest if self.model else None
+        model = self.model
+        return model.largest if model else None
 
     @property
     def leap(self) -> int | None:
         """How far the line can be followed; ``None`` if there is none, or something else sets the limit."""
-        model, promised = self.model, self.promised
+        model = self.model
         if model is None or not self.fits:
             return None
+        promised = model.largest
         is_flat = promised is None and len(model.points) > 1
         leap = max((FLAT_GROWTH if is_flat else GROWTH) * self.fits, model.certain)
         if promised is not None:

@@ -16,7 +16,6 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from lit_autotune._text import first_line
@@ -187,15 +186,17 @@ def _search(
             raise MemoryError
         return None
 
-    search = partial(search_batch_size, probe, budget=budget, first_guess=first_guess)
     size = None
     try:
         with contextlib.suppress(BatchSizeError):
-            size, _ = search(
+            size, _ = search_batch_size(
+                probe,
                 strategy=strategy,
                 init_val=init_val,
                 max_trials=max_trials,
                 max_val=max_val,
+                budget=budget,
+                first_guess=first_guess,
                 options=bind_options(strategy, {}),
             )
     except Exception as error:

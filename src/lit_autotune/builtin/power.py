@@ -10,20 +10,17 @@ def search(space: SearchSpace) -> BatchSizeSearch:
     bracket = Bracket(space)
     rung = 0
     low: int | None = None
-    high: int | None = None
-    while rung != high and (size := _size(space, rung)) in space:
+    while not bracket.is_closed() and (size := _size(space, rung)) == bracket.inside(size):
         trial = yield size
         bracket.add(trial)
-        low, high = (rung, high) if trial.fits else (low, rung)
+        low = rung if trial.fits else low
         rung = rung - 1 if low is None else low + 1
         model = bracket.model
         if low is None or model is None or not model.sure or model.largest is None:
             continue
         if _size(space, rung) > model.largest:
             return
-        while (
-            (above := _size(space, rung + 1)) in space and above <= model.largest and (high is None or rung + 1 < high)
-        ):
+        while (above := _size(space, rung + 1)) == bracket.inside(above) and above <= model.largest:
             rung += 1
 
 

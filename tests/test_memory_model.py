@@ -68,6 +68,23 @@ def test_a_convex_peak_is_never_promised_too_little(peak, sizes):
         assert peak(found.largest + 2) > BUDGET
 
 
+def test_what_is_there_without_a_sample_does_not_grow():
+    """Beyond a base of 5000, 1000 for 10 samples: 50 fit at least. Without it twice as many as fit now might not."""
+    trials = [BatchSizeTrial(batch_size=10, outcome="fits", seconds=1, peak_bytes=6000)]
+    assert MemoryModel.of(trials, BUDGET, base=5000).certain == 50
+    assert MemoryModel.of(trials, BUDGET).certain == 16
+    # A peak that is hardly above the base may be noise.
+    assert MemoryModel.of(trials, BUDGET, base=5999).certain == 250
+
+
+def test_peaks_that_fall_show_the_noise():
+    """Sizes whose peaks differ by less than that are not told apart, and memory has not grown by it."""
+    noisy = model({10: 2000, 20: 3000, 30: 2400, 40: 3300})
+    assert noisy.noise == 600
+    assert (noisy.tells_apart(40, 46), noisy.tells_apart(40, 47)) == (False, True)
+    assert model({10: 2000, 20: 3000}).tells_apart(20, 21)
+
+
 @given(peak=convex, sizes=some_sizes)
 def test_what_is_certain_fits(peak, sizes):
     """No peak grows faster than in proportion to the batch size."""

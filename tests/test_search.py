@@ -1,6 +1,7 @@
 """The batch-size search, with the built-in strategies, on oracles that stand in for a device's memory."""
 
 import bisect
+import itertools
 
 import pytest
 from hypothesis import assume, given, settings
@@ -348,6 +349,53 @@ def test_power_skips_no_rung_below_a_maximum(max_val, expected):
     probe = measured(lambda size: size * MIB // 10, 1000 * MIB)
     size, _ = search_batch_size(probe, strategy="power", init_val=1, max_val=max_val, budget=900 * MIB)
     assert size == expected
+
+
+@pytest.mark.parametrize(("strategy", "most"), [("predictive", 4), ("binsearch", 5), ("power", 4)])
+def test_what_the_process_holds_anyway_saves_trials(strategy, most):
+    """Of 400 MiB before the first sample none grows with the batch, so the first trial already leads far."""
+    peak = measured(lambda size: (400 + size // 2) * MIB, 1000 * MIB)
+    known, trials = search_batch_size(peak, strategy=strategy, budget=900 * MIB, base=399 * MIB)
+    unknown, others = search_batch_size(peak, strategy=strategy, budget=900 * MIB)
+    assert len(trials) <= most < len(others)
+    assert known >= 0.98 * unknown
+    assert all(trial.outcome != "out_of_memory" for trial in trials)
+
+
+@quick
+@given(
+    strategy=strategies,
+    base=st.floats(0, 400),
+    held=st.floats(0, 1),
+    slope=st.floats(0.01, 200),
+    step=st.floats(0, 500),
+    init_val=st.integers(1, 64),
+)
+def test_a_base_changes_the_trials_and_not_the_answer(strategy, base, held, slope, step, init_val):
+    """Whatever share of it is held before the search: the answers are as good."""
+    budget, peak = 900 * MIB, lambda size: int(MIB * max(step, base + slope * size))
+    possible = largest(peak, budget)
+    assume(0 < possible < 10_000)
+    size, _ = search_batch_size(
+        measured(peak, 1000 * MIB),
+        strategy=STRATEGIES[strategy],
+        init_val=init_val,
+        budget=budget,
+        base=int(held * base * MIB),
+        max_trials=MANY,
+    )
+    share = {"binsearch": 1.0, "predictive": 0.95, "power": 0.5}[strategy]
+    assert share * possible - 1 <= size <= possible
+
+
+def test_binsearch_ends_where_peaks_cannot_tell_sizes_apart():
+    """On a CPU peaks of one size differ by more than samples take: more trials would only follow the noise."""
+    noise = itertools.cycle((0, 9, 2, 12, 5))
+    size, trials = search_batch_size(
+        lambda size: (100 + size + next(noise)) * MIB, strategy="binsearch", init_val=64, budget=900 * MIB
+    )
+    assert 0.95 * 800 <= size <= 800
+    assert len(trials) <= 9
 
 
 def test_a_good_estimate_saves_trials():

@@ -49,7 +49,9 @@ def ours(name: str, guided: bool = False) -> Callable[[Machine], int]:
     def run(machine: Machine) -> int:
         world = machine.world
         guess = world.estimate if guided else None
-        return search_batch_size(machine.probe, strategy=strategy, budget=int(world.budget), first_guess=guess)[0]
+        return search_batch_size(
+            machine.probe, strategy=strategy, budget=int(world.budget), first_guess=guess, base=int(world.start)
+        )[0]
 
     return run
 

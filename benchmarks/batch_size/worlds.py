@@ -63,6 +63,7 @@ class World:
         jumps: Sizes from which kernels take another workspace, with its size.
         noise: Standard deviation of a measured peak, in bytes.
         residue: The most that a trial leaves behind, as a share of what it took.
+        start: What of the base is taken before any trial: the process, without the model's state.
     """
 
     capacity: float
@@ -74,6 +75,7 @@ class World:
     jumps: tuple[tuple[int, float], ...] = field(default=())
     noise: float = 0.0
     residue: float = 0.0
+    start: float = 0.0
 
     def peak(self, batch_size: int) -> int:
         """Peak of a training step in a fresh process, in bytes."""
@@ -113,4 +115,6 @@ def draw(seed: int, kind: Kind, part: str) -> World:
     ]
     noise = room * state.uniform(*given.noise) if noisy else 0.0
     estimate = max(1, int(most * state.uniform(*given.estimate)))
-    return World(capacity, budget, base, step, room / most, estimate, tuple(jumps), noise, 0.03 if noisy else 0.0)
+    start = base * state.random()
+    residue = 0.03 if noisy else 0.0
+    return World(capacity, budget, base, step, room / most, estimate, tuple(jumps), noise, residue, start)

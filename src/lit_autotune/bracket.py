@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from lit_autotune.memory_model import MemoryModel
 from lit_autotune.types import BatchSizeTrial, SearchSpace
 
-GROWTH = 3
+GROWTH = 4
 """At most so many times larger is the next size while memory's line is not proven."""
 
 FLAT_GROWTH = 8
 """The same while memory has not grown: what so many samples more would take is lost in what the process has anyway."""
+
+TOLERANCE = 0.05
+"""A size is close enough to the limit if it is within this share of it."""
 
 OPENING = (0.2, 0.6)
 """Where to begin, as shares of an estimate that may be wrong by half: far apart, both likely to fit."""
@@ -64,9 +67,16 @@ class Bracket:
         return self.limit - self.fits <= 1 + (tolerance * self.fits if self.failed else 0)
 
     @property
+    def is_exact(self) -> bool:
+        """Whether no size is left to try, or none of which the peaks could tell whether it fits."""
+        model = self.model
+        lost = model is not None and self.limit is not None and not model.tells_apart(self.fits, self.limit)
+        return self.is_closed() or (lost and self.is_closed(TOLERANCE))
+
+    @property
     def model(self) -> MemoryModel | None:
         """What the trials say about memory."""
-        return MemoryModel.of(self.trials, self.space.budget)
+        return MemoryModel.of(self.trials, self.space.budget, self.space.base)
 
     def inside(self, batch_size: float) -> int:
         """The nearest size that is still to be decided."""

@@ -27,19 +27,24 @@ class MemoryModel:
     Attributes:
         budget: Memory that may be taken, in bytes.
         points: Batch sizes with their peaks in bytes, ascending; none above the first that is over the budget.
+        base: What is taken without any sample, in bytes, as far as it is known.
+        noise: The most, in bytes, that a size took more than a larger one: 0 where peaks are exact.
     """
 
     budget: int
     points: tuple[tuple[int, int], ...]
+    base: int = 0
+    noise: int = 0
 
     @classmethod
-    def of(cls, trials: Iterable[BatchSizeTrial], budget: int | None) -> "MemoryModel | None":
+    def of(cls, trials: Iterable[BatchSizeTrial], budget: int | None, base: int = 0) -> "MemoryModel | None":
         """The model of the trials; ``None`` without a budget or without a measured peak."""
         points = sorted((trial.batch_size, trial.peak_bytes) for trial in trials if trial.peak_bytes is not None)
         if budget is None or not points:
             return None
         within = sum(1 for _ in takewhile(lambda point: point[1] <= budget, points))
-        return cls(budget, tuple(points[: within + 1]))
+        noise = max((smaller - larger for (_, smaller), (_, larger) in pairwise(points)), default=0)
+        return cls(budget, tuple(points[: within + 1]), base, max(noise, 0))
 
     @property
     def room(self) -> int:
@@ -58,9 +63,9 @@ class MemoryModel:
     def line(self) -> tuple[float, float] | None:
         """The line that leads to the budget, or across it: its start and its slope, in bytes."""
         high, above = self.points[-1]
-        grown = GRAIN if self._is_straight else NOISE
+        grown = GRAIN * self.room if self._is_straight else max(NOISE * self.room, self.noise)
         for low, below in reversed(self.points[:-1]):
-            if above - below > grown * self.room:
+            if above - below > grown:
                 slope = (above - below) / (high - low)
                 return below - slope * low, slope
         return None
@@ -72,8 +77,15 @@ class MemoryModel:
 
     @property
     def certain(self) -> int:
-        """The largest size that fits if the peak grows in proportion to the batch size: it never grows faster."""
-        return max((int(size * self.budget / peak) for size, peak in self.points if 0 < peak <= self.budget), default=0)
+        """The largest size that fits if what is taken beyond the base grows in proportion: it never grows faster."""
+        room = self.budget - self.base
+        least = NOISE * room if self.base else 1  # a base that was measured, too, is no more exact than the peaks
+        taken = ((size, max(peak - self.base, least)) for size, peak in self.points if peak <= self.budget)
+        return max((int(size * room / more) for size, more in taken), default=0)
+
+    def tells_apart(self, size: int, larger: int) -> bool:
+        """Whether the peaks of two sizes differ by more than their noise."""
+        return self.line is None or (larger - size) * self.line[1] > self.noise
 
     @property
     def _is_straight(self) -> bool:

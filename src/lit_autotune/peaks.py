@@ -41,6 +41,12 @@ def measured(device: Any) -> Iterator[Callable[[], int | None]]:
         yield lambda: None
 
 
+def held(device: Any) -> int:
+    """What is taken now, before any trial, in bytes; 0 where nothing can be measured."""
+    with measured(device) as peak:
+        return peak() or 0
+
+
 def _reset_high_water_mark() -> bool:
     try:
         CLEAR_REFS.write_text(RESET_PEAK)

@@ -9,6 +9,7 @@ from lit_autotune.distributed import on_all_ranks
 from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
 from lit_autotune.looks import Values
 from lit_autotune.memory import parameter_bytes, release_memory
+from lit_autotune.peaks import held
 from lit_autotune.sandbox import Sandbox
 from lit_autotune.trials import TrialSpec, try_batch_size
 from lit_autotune.types import Measurement, samples_per_second
@@ -22,6 +23,13 @@ def agreed_budget(sandbox: Sandbox, setting: str, margin: float) -> Budget | Non
     device = sandbox.trainer.strategy.root_device
     budgets = on_all_ranks(sandbox.trainer, lambda: find_budget(device, setting, margin))
     return min((budget for budget in budgets if budget), key=lambda budget: budget.usable, default=None)
+
+
+def agreed_base(sandbox: Sandbox) -> int:
+    """What this process holds before the search, in bytes, or that of all processes which holds least."""
+    device = sandbox.trainer.strategy.root_device
+    release_memory()
+    return min(on_all_ranks(sandbox.trainer, lambda: held(device)))
 
 
 SPOILT = "could not create a primitive"

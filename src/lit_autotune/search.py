@@ -69,6 +69,7 @@ def search_batch_size(
     max_val: int | None = None,
     budget: int | None = None,
     first_guess: int | None = None,
+    base: int = 0,
     margin: float = 0.0,
     options: Mapping[str, Any] | None = None,
     on_trial: Callable[[BatchSizeTrial], None] = lambda trial: None,
@@ -84,6 +85,7 @@ def search_batch_size(
         max_val: Largest size worth trying.
         budget: Memory that a trial may take, in bytes. A size whose peak is larger does not fit.
         first_guess: An estimate of the answer, in samples; it only saves trials.
+        base: What a trial has taken before its first sample, in bytes, as far as it is known; it only saves trials.
         margin: If a size ran out of memory that measured peaks do not foretell, the answer stays this fraction below
             the largest that might not.
         options: What to call the strategy's search with.
@@ -101,7 +103,8 @@ def search_batch_size(
         from lit_autotune.registry import Registry
 
         strategy = Registry.load().strategy(strategy)
-    space = SearchSpace(init_val if max_val is None else min(init_val, max_val), max_val, budget, first_guess)
+    first = init_val if max_val is None else min(init_val, max_val)
+    space = SearchSpace(first, max_val, budget, first_guess, base)
     trials = _Trials(probe, max_trials, budget, on_trial)
     _drive(strategy.search(space, **(options or {})), space, trials)
     return _choose(trials, margin), list(trials.done.values())

@@ -162,12 +162,14 @@ class SearchSpace:
         max_val: The largest size worth trying (the data hold no more, or the user said so); ``None`` if unknown.
         budget: Memory that a trial may take, in bytes; ``None`` if unknown.
         first_guess: An estimate of the answer, in samples; ``None`` if there is none.
+        base: Memory that is taken without any sample, in bytes, as far as it is known.
     """
 
     init_val: int
     max_val: int | None = None
     budget: int | None = None
     first_guess: int | None = None
+    base: int = 0
 
     def __contains__(self, batch_size: int) -> bool:
         return batch_size >= 1 and (self.max_val is None or batch_size <= self.max_val)

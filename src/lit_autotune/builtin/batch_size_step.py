@@ -106,7 +106,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     """
     from lit_autotune.budget import enforced
     from lit_autotune.memory import quick_release
-    from lit_autotune.probing import Prober, agreed_budget
+    from lit_autotune.probing import Prober, agreed_base, agreed_budget
     from lit_autotune.report import BatchSizeResult
     from lit_autotune.search import search_batch_size
     from lit_autotune.throughput import fastest
@@ -152,6 +152,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
             max_val=plan.max_val,
             budget=budget.usable if budget else None,
             first_guess=_first_guess(context, plan, budget) if strategy.uses_estimate else None,
+            base=agreed_base(context.sandbox),
             margin=config.batch_size_margin,
             on_trial=on_trial,
         )

@@ -6,11 +6,14 @@ from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
 
 
 def search(space: SearchSpace) -> BatchSizeSearch:
-    """Keep ``fits < limit`` as a bracket; look where memory's line leads, or in the middle where there is none."""
+    """Keep ``fits < limit`` as a bracket; look where memory's line leads, or in the middle where there is none.
+
+    Exact to one sample, or to what the peaks can tell: on a CPU those of the same size differ.
+    """
     bracket = Bracket(space)
     size = bracket.first
     step = 1
-    while not bracket.is_closed():
+    while not bracket.is_exact:
         bracket.add((yield size))
         leap = bracket.leap
         if second := bracket.second:

@@ -1,10 +1,9 @@
 """Batch-size strategy ``predictive``: follow the line that memory takes, to within 5 % of the limit in few trials."""
 
-from lit_autotune.bracket import Bracket
+from lit_autotune.bracket import TOLERANCE, Bracket
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
 
-TOLERANCE = 0.05
 AIM = 0.985
 """Aim at this share of what the line promises: kernels take a little more or less each time."""
 

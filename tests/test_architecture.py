@@ -46,6 +46,8 @@ FLOORS = [
         "held_out",
         "budget",
         "isolation",
+        "forking",
+        "watching",
         "trial_process",
         "probing",
         "peaks",

@@ -1,12 +1,20 @@
-"""Batch-size trials in a child process: what it survives, and what the user sees."""
+"""Batch-size trials in other processes, new ones or copies: what they survive, and what the user sees."""
 
+import json
 import os
+import resource
 import signal
+import subprocess
+import sys
+import threading
 import time
 import warnings
+from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import TuningError, tune
 from lit_autotune.budget import read_status
@@ -86,13 +94,139 @@ def test_auto_starts_no_child_for_a_small_model():
     assert {line.split()[0] for line in open("processes")} == {str(os.getpid())}  # noqa: SIM115
 
 
-def test_auto_moves_to_a_child_once_a_trial_might_be_killed(monkeypatch):
+def near_the_limit(module, datamodule=None, room=50, **fields):
+    """Tune where trials need not be sent anywhere, with little left of the memory that may be taken."""
+    budget = f"{read_status()['VmRSS'] // MIB + room}MiB"
+    fields = {"trial_isolation": "auto", "memory_budget": budget, "memory_margin": 0, "batch_size_margin": 0, **fields}
+    return tuned(module, datamodule, **fields)
+
+
+def test_auto_moves_to_copies_once_a_trial_might_be_killed(monkeypatch):
     """A limit that kills is stood in for by a small one: nearly all of it is taken already."""
     limit = read_status()["VmRSS"] + 50 * MIB
     monkeypatch.setattr("lit_autotune.budget._host_limits", lambda: [(limit, "a small machine")])
     result = tuned(Where(), trial_isolation="auto", memory_margin=0)
     assert "a small machine" in result.budget
-    assert str(os.getpid()) not in {line.split()[0] for line in open("processes")}  # noqa: SIM115
+    pids = {line.split()[0] for line in open("processes")}  # noqa: SIM115
+    assert str(os.getpid()) not in pids
+    assert len(pids) == len(result.trials)
+    assert children() == []
+    assert all(abs(trial.peak_bytes - limit) < 60 * MIB for trial in result.trials)
+
+
+def test_where_copies_cannot_be_made_auto_moves_to_a_child(monkeypatch):
+    """As on a GPU, which this machine lacks: what kills the process is met in one other process."""
+    limit = read_status()["VmRSS"] + 50 * MIB
+    monkeypatch.setattr("lit_autotune.budget._host_limits", lambda: [(limit, "a small machine")])
+    monkeypatch.setattr("lit_autotune.probing.can_fork", lambda device: False)
+    tuned(Where(), trial_isolation="auto", memory_margin=0)
+    pids = {line.split()[0] for line in open("processes")}  # noqa: SIM115
+    assert len(pids) == 1
+    assert str(os.getpid()) not in pids
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=lambda number: number.name)
+def test_a_copy_killed_with_much_memory_did_not_fit(number):
+    """As a child."""
+    result = near_the_limit(Dies(number, take=150), room=200, batch_size_mode="binsearch")
+    assert result.chosen == 8
+    assert number.name in next(trial.message for trial in result.trials if trial.outcome == "out_of_memory")
+    assert children() == []
+
+
+def test_a_copy_that_takes_too_much_is_ended():
+    """It is watched from here."""
+    result = near_the_limit(Hog(), room=100)
+    assert result.chosen == 8
+    assert result.limit == "memory"
+    assert children() == []
+
+
+def test_errors_in_a_copy_keep_type_and_traceback():
+    """Even those that cannot be sent: the trial is run here once more."""
+
+    class UnsendableError(Exception):
+        def __init__(self, lock):
+            super().__init__("my own mistake")
+            self.lock = lock
+
+    class Fails(Net):
+        def training_step(self, batch, batch_idx):
+            raise UnsendableError(threading.Lock())
+
+    with pytest.raises(UnsendableError, match="my own mistake") as caught:
+        near_the_limit(Fails())
+    assert caught.traceback[-1].name == "training_step"
+    assert children() == []
+
+
+def test_copies_compute_on_several_threads():
+    """OpenMP's threads do not survive a fork, and whoever waits for them waits for ever."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.ones(1000, 1000).exp().sum()  # has the original start its threads
+        assert near_the_limit(Wide(), batch_size_max=512).chosen > 0
+    finally:
+        torch.set_num_threads(before)
+
+
+class Wide(Net):
+    """Large enough for several threads to share an operation."""
+
+    def training_step(self, batch, batch_idx):
+        torch.ones(1000, 1000).exp().sum()
+        return super().training_step(batch, batch_idx)
+
+
+def test_running_out_of_memory_in_copies_leaves_no_trace():
+    """Neither in the heap, whose holes would count against the limit for ever, nor in oneDNN's threads."""
+    code = "import json, test_isolation; print(json.dumps(test_isolation.tune_under_a_limit()))"
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    outcomes, grown, fits = json.loads(done.stdout.splitlines()[-1])
+    assert "out_of_memory" in outcomes
+    assert grown < 30 * MIB
+    assert fits
+
+
+def tune_under_a_limit():
+    """Outcomes of the trials, by how much the data segment has grown, and whether what was found fits afterwards."""
+    torch.set_num_threads(1)
+    module, datamodule = Images(), Pictures()
+    tuned(module, datamodule, trial_isolation="none", batch_size_max=2)  # loads what it needs
+    start = read_status()["VmData"]
+    resource.setrlimit(resource.RLIMIT_DATA, (start + 150 * MIB, resource.RLIM_INFINITY))
+    fields = {"batch_size_mode": "power", "batch_size_init_val": 16, "batch_size_max": 1024, "memory_margin": 0}
+    result = tuned(module, datamodule, trial_isolation="auto", **fields)
+    grown = read_status()["VmData"] - start
+    quiet_trainer(max_steps=3).fit(module, datamodule=datamodule)
+    return [trial.outcome for trial in result.trials], grown, datamodule.batch_size == result.chosen
+
+
+class Images(Net):
+    """Convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolutions = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.ReLU(), torch.nn.Conv2d(32, 1, 3))
+
+    def training_step(self, batch, batch_idx):
+        return self.convolutions(batch[0]).square().mean()
+
+
+class Pictures(pl.LightningDataModule):
+    """Small random ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.batch_size = 2
+        self.data = TensorDataset(torch.randn(1024, 3, 32, 32))
+
+    def train_dataloader(self):
+        return DataLoader(self.data, self.batch_size)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV], ids=lambda number: number.name)

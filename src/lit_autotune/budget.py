@@ -142,7 +142,7 @@ def _cgroup_rooms() -> Iterator[int]:
 
 def read_status(pid: int | str = "self") -> dict[str, int]:
     """Memory of a process in bytes, by the names of Linux's ``/proc``; empty on other systems."""
-    return {name: size for name, size in _fields(Path(f"/proc/{pid}/status")).items() if name.startswith("Vm")}
+    return {name: size for name, size in _fields(Path(f"/proc/{pid}/status")).items() if name[:2] in ("Vm", "Rs")}
 
 
 def _fields(path: Path) -> dict[str, int]:

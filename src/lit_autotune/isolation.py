@@ -1,25 +1,18 @@
-"""Batch-size trials in a child process, which may be killed, abort or be spoilt without harm to the user's process."""
+"""Batch-size trials in a new process, which may be killed, abort or be spoilt without harm to the user's process."""
 
 import contextlib
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from multiprocessing.connection import wait
 from typing import IO, Any, cast
 
 from lit_autotune._text import first_line
 from lit_autotune.budget import Budget, read_status
-from lit_autotune.errors import TuningError
 from lit_autotune.sandbox import Sandbox
-from lit_autotune.sizes import format_size
-from lit_autotune.trial_process import read, write
+from lit_autotune.trial_process import write
 from lit_autotune.types import Measurement
-
-POLL_SECONDS = 0.02
-NEAR = 0.5
-"""A size that may take this share of the memory at hand could get the process killed: trials are bounded, not exact."""
+from lit_autotune.watching import Child, Watcher
 
 
 class IsolationError(Exception):
@@ -35,11 +28,12 @@ class TrialProcess:
     """
 
     def __init__(self, sandbox: Sandbox, budget: Budget | None):
-        self._sandbox, self._budget = sandbox, budget
+        self._sandbox = sandbox
         self._on_host = sandbox.trainer.strategy.root_device.type == "cpu"
+        self._watcher = Watcher(budget, self._on_host)
         self._own_size = read_status().get("VmRSS", 0)
-        self._start_size = self._peak = 0
-        self._child: _Child | None = None
+        self._start_size = 0
+        self._child: _NewProcess | None = None
 
     def try_batch_size(self, *arguments: Any) -> Measurement:
         """As :func:`lit_autotune.trials.try_batch_size`, which see, less the sandbox.
@@ -49,13 +43,12 @@ class TrialProcess:
             TuningError: If the child died, and not for lack of memory.
         """
         child = self._child = self._child or self._start()
-        self._peak = 0
         child.send(pickle.dumps(arguments))
-        kind, value = self._answer(child)
+        kind, value = self._watcher.answer(child, lambda status: self._here(status.get("VmRSS", 0)))
         if kind == "measured":
             peak = value.peak_bytes
             return Measurement(self._here(peak) if self._on_host and peak else peak, value.step_seconds)
-        if isinstance(value, MemoryError):
+        if not child.is_alive or isinstance(value, MemoryError):
             self.close()  # what failed once may be spoilt: a GPU's context, a thread's convolutions
         raise value
 
@@ -65,7 +58,7 @@ class TrialProcess:
             self._child.kill()
             self._child = None
 
-    def _start(self) -> "_Child":
+    def _start(self) -> "_NewProcess":
         reason = ""
         for dumps in _picklers():
             try:
@@ -73,9 +66,9 @@ class TrialProcess:
             except Exception as error:  # foreign objects refuse in many ways
                 reason = first_line(error)
                 continue
-            child = _Child()
+            child = _NewProcess()
             child.send(payload)
-            kind, value = self._answer(child)
+            kind, value = self._watcher.answer(child, lambda status: 0)  # it only loads what this process has, too
             if kind == "ready":
                 self._start_size = value
                 return child
@@ -83,63 +76,30 @@ class TrialProcess:
             reason = value if kind == "unfit" else first_line(value)
         raise IsolationError(reason)
 
-    def _answer(self, child: "_Child") -> tuple[str, Any]:
-        """The child's next answer; it is ended if it takes more than there is."""
-        while not child.has_answered():
-            self._peak = max(self._peak, self._here(read_status(child.pid).get("VmRSS", 0)))
-            budget = self._budget
-            if budget is not None and self._on_host and self._start_size and self._peak > budget.limit:
-                return "failed", MemoryError(f"took {format_size(self._peak)}, more than {budget}")
-        message = child.receive()
-        return self._obituary(child) if message is None else pickle.loads(message)
-
     def _here(self, size: int) -> int:
         """What a size of the child would be in this process, which has loaded other things."""
         return size - self._start_size + self._own_size
 
-    def _obituary(self, child: "_Child") -> tuple[str, Exception]:
-        """Why the child died: memory, if it is known to have had much of it."""
-        self._child = None
-        code = child.kill()
-        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        budget, peak = self._budget, format_size(self._peak)
-        if budget is not None and self._peak > NEAR * budget.limit:
-            return "failed", MemoryError(f"the trial's process was ended by {cause} when it had {peak}")
-        return "failed", TuningError(
-            f"the trial's process was ended by {cause}, and memory does not explain it (it had {peak}"
-            f"{f' of {budget}' if budget else ''}); with trial_isolation = 'none' a debugger can see where"
-        )
 
-
-class _Child:
-    """The process and its two pipes."""
+class _NewProcess(Child):
+    """A process that imports what it needs anew."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-c", "from lit_autotune.trial_process import main; main()"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.pid = self._process.pid
-        self._output = cast(IO[bytes], self._process.stdout)
+        super().__init__(self._process.pid, cast(IO[bytes], self._process.stdout))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not been ended."""
+        return not self._output.closed
 
     def send(self, message: bytes) -> None:
         """Send a pickled message; that the child is dead shows when it does not answer."""
         with contextlib.suppress(BrokenPipeError):
             write(cast(IO[bytes], self._process.stdin), message)
 
-    def has_answered(self) -> bool:
-        """Wait a moment for an answer or the child's end.
-
-        No thread listens: starting one where memory is spent may wait for ever. On Windows, where nobody can look
-        into a pipe, but nothing is known of the child's memory either, receiving waits instead.
-        """
-        return sys.platform == "win32" or bool(wait([self._output.fileno()], POLL_SECONDS))
-
-    def receive(self) -> bytes | None:
-        """The pickled answer; ``None`` if the child has ended."""
-        return read(self._output)
-
-    def kill(self) -> int:
-        """End it if it has not ended yet; returns its exit code, negative for a signal."""
-        self._output.close()
+    def _kill(self) -> int:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout=0)
         self._process.kill()

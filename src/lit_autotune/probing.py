@@ -1,4 +1,4 @@
-"""Where a batch-size trial runs: in this process, or in a child that may be killed without harm."""
+"""Where a batch-size trial runs: in this process, in a copy of it, or in a new one that may be killed without harm."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -6,13 +6,17 @@ from typing import Any, Literal
 from lit_autotune._text import first_line
 from lit_autotune.budget import Budget, find_budget, read_status
 from lit_autotune.distributed import on_all_ranks
-from lit_autotune.isolation import NEAR, IsolationError, TrialProcess
+from lit_autotune.errors import TuningError
+from lit_autotune.forking import can_fork, run_in_copy
+from lit_autotune.isolation import IsolationError, TrialProcess
 from lit_autotune.looks import Values
 from lit_autotune.memory import parameter_bytes, release_memory
 from lit_autotune.peaks import held
 from lit_autotune.sandbox import Sandbox
+from lit_autotune.search import TooLittleDataError
 from lit_autotune.trials import TrialSpec, try_batch_size
 from lit_autotune.types import Measurement, samples_per_second
+from lit_autotune.watching import NEAR
 
 STATE_PER_PARAMETER = 8
 """Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""
@@ -46,9 +50,10 @@ class Prober:
     Args:
         sandbox: Makes the copies that trials run on.
         budget: The memory budget, if there is one.
-        isolation: ``"process"`` for all trials in a child, ``"none"`` for none, ``"auto"`` for those that might get
-            the process killed. With several processes, trials stay where they are.
-        warn: Told if the user's objects cannot be sent to a child.
+        isolation: ``"process"`` for all trials in a new process, ``"none"`` for none. ``"auto"`` for those that
+            come near the limit in a copy of this process, where one can be made; elsewhere for those that might get
+            it killed in a new one. With several processes, trials stay where they are.
+        warn: Told if the user's objects cannot be sent to a new process.
     """
 
     def __init__(
@@ -61,6 +66,8 @@ class Prober:
         self._sandbox, self._budget, self._warn = sandbox, budget, warn
         self._isolation = "none" if sandbox.trainer.world_size > 1 else isolation
         self._child = TrialProcess(sandbox, budget)
+        is_simulated = budget is not None and budget.is_simulated
+        self._forks = can_fork(sandbox.trainer.strategy.root_device) and not is_simulated
         self._start_size = read_status().get("VmRSS", 0)
         self._largest = 0
         self._taken = 0
@@ -76,7 +83,10 @@ class Prober:
     def try_batch_size(self, values: Values, spec: TrialSpec) -> Measurement:
         """Run a trial; arguments, result and errors are those of :func:`lit_autotune.trials.try_batch_size`."""
         measured = None
-        if self._isolation == "process" or (self._isolation == "auto" and self._is_risky(spec.batch_size)):
+        is_risky = self._isolation == "auto" and self._is_risky(spec.batch_size)
+        if is_risky and self._forks:
+            measured = self._try_in_copy(values, spec)
+        elif is_risky or self._isolation == "process":
             try:
                 measured = self._child.try_batch_size(values, spec)
             except IsolationError as error:
@@ -93,6 +103,16 @@ class Prober:
         if measured.peak_bytes is not None and spec.batch_size > self._largest:
             self._largest, self._taken = spec.batch_size, measured.peak_bytes - self._start_size
         return measured
+
+    def _try_in_copy(self, values: Values, spec: TrialSpec) -> Measurement | None:
+        """Run a trial in a copy of this process; ``None`` if it met an error that only here keeps its traceback."""
+        ceiling = self._budget.limit if self._budget else None
+        try:
+            return run_in_copy(lambda: try_batch_size(self._sandbox, values, spec, ceiling), self._budget)
+        except (MemoryError, TooLittleDataError, TuningError):
+            raise
+        except Exception:  # the user's
+            return None
 
     def _try_here(self, values: Values, spec: TrialSpec) -> Measurement | None:
         """Run a trial in this process; ``None`` if from now on that must be done elsewhere."""
@@ -120,17 +140,17 @@ class Prober:
         self._best_rate = max(self._best_rate, rate)
 
     def _is_risky(self, batch_size: int) -> bool:
-        """Whether a trial might come near the size at which the system kills a process.
+        """Whether a trial might come near the limit; where copies cost more, near that at which the system kills.
 
         Beyond the knee of the curve memory grows at most in proportion to the batch size.
         """
-        deadly = self._budget and self._budget.deadly
-        if not deadly:
+        limit = self._budget and (self._budget.limit if self._forks else self._budget.deadly)
+        if not limit:
             return False
         parameters = self._sandbox.originals["module"].parameters()
         taken = self._taken or STATE_PER_PARAMETER * parameter_bytes(parameters)
         growth = max(1.0, batch_size / self._largest) if self._largest else 1.0
-        return self._start_size + taken * growth > NEAR * deadly
+        return self._start_size + taken * growth > NEAR * limit
 
 
 def swaps(device: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The child process of :mod:`lit_autotune.isolation`: reads trials from its input, runs them, writes what came out."""
+"""The new process of :mod:`lit_autotune.isolation`: reads trials from its input, runs them, writes what came out."""
 
 import os
 import pickle
@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import IO, Any
 
 from lit_autotune.budget import read_status
@@ -28,11 +29,16 @@ def main() -> None:
     from lit_autotune.trials import try_batch_size
 
     while True:
-        try:
-            _send(answers, ("measured", try_batch_size(sandbox, *pickle.loads(requests.get()))))
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            _send(answers, ("failed", error))
+        answer(answers, lambda: try_batch_size(sandbox, *pickle.loads(requests.get())))
+
+
+def answer(stream: IO[bytes], trial: Callable[[], Any]) -> None:
+    """Run a trial and send what came out."""
+    try:
+        _send(stream, ("measured", trial()))
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        _send(stream, ("failed", error))
 
 
 def _set_up(payload: bytes) -> Any:

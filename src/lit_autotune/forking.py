@@ -1,0 +1,127 @@
+"""Batch-size trials in a copy of this process, made by fork: on a CPU under Linux it costs milliseconds.
+
+The copy has the very heap of this process, so its peak is what this process would take. What it leaves behind, holes in
+the heap and spoilt threads, ends with it.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from lit_autotune.budget import Budget, read_status
+from lit_autotune.trial_process import answer
+from lit_autotune.types import Measurement
+from lit_autotune.watching import Child, Watcher
+
+PR_SET_PDEATHSIG = 1
+M_ARENA_MAX = -8
+
+
+def can_fork(device: Any) -> bool:
+    """Whether trials can run in copies of this process: no device knows what to do with a copy of its context."""
+    import torch
+
+    return sys.platform == "linux" and device.type == "cpu" and not torch.cuda.is_initialized()
+
+
+def run_in_copy(trial: Callable[[], Measurement], budget: Budget | None) -> Measurement:
+    """Run a trial in a copy of this process.
+
+    Raises:
+        TuningError: If the copy died, and not for lack of memory.
+        MemoryError: If it did not fit. Other errors of the trial come out as they are.
+    """
+    files = read_status().get("RssFile", 0)
+    copy = _Copy(lambda: _as_here(trial(), files))
+    kind, value = Watcher(budget, watches=True).answer(
+        copy, lambda status: max(0, files - status.get("RssFile", 0)) + status.get("VmRSS", 0)
+    )
+    copy.kill()
+    if kind == "measured":
+        measurement: Measurement = value
+        return measurement
+    raise value
+
+
+def _as_here(measured: Measurement, files: int) -> Measurement:
+    """What the original would have measured: a copy begins without the pages of libraries, and loads what it needs."""
+    missing = max(0, files - read_status().get("RssFile", 0))
+    return measured._replace(peak_bytes=measured.peak_bytes and measured.peak_bytes + missing)
+
+
+class _Copy(Child):
+    """A copy of this process that runs a trial and ends."""
+
+    def __init__(self, trial: Callable[[], Measurement]):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()  # or the copy would print it once more
+        reader, writer = os.pipe()
+        with warnings.catch_warnings():
+            # From 3.12 on Python warns of threads; so it would of each DataLoader with workers.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            _serve(trial, os.fdopen(writer, "wb"))
+        os.close(writer)
+        super().__init__(pid, os.fdopen(reader, "rb"))
+        self._code: int | None = None
+
+    def _kill(self) -> int:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid == 0:
+                os.kill(self.pid, signal.SIGKILL)
+                _, status = os.waitpid(self.pid, 0)
+            self._code = os.waitstatus_to_exitcode(status)
+        return self._code
+
+
+def _serve(trial: Callable[[], Measurement], answers: IO[bytes]) -> NoReturn:
+    """What the copy does."""
+    try:
+        _become_expendable()
+        _on_fresh_threads(lambda: answer(answers, trial))
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:
+        os._exit(0)  # what is to be done at the end of this program is the original's
+
+
+def _become_expendable() -> None:
+    """Die with the original, and before it; leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    # The lock of a live display may have been held by another thread, which the copy does not have.
+    sys.stdout = getattr(sys.stdout, "rich_proxied_file", sys.stdout)
+    sys.stderr = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+
+
+def _on_fresh_threads(work: Callable[[], None]) -> None:
+    """Call it where OpenMP starts threads of its own: those of the original do not exist in the copy.
+
+    GNU's OpenMP keeps a team for each thread that asks for one, and would wait for ever for the original's. The new
+    thread takes memory from the same heap, as the trial would in the original.
+    """
+    import torch
+
+    if torch.get_num_threads() == 1:
+        work()
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()

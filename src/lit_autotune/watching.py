@@ -1,0 +1,90 @@
+"""Waiting for a trial in a child process: it is ended if it takes too much, and its death is explained."""
+
+import contextlib
+import pickle
+import signal
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from typing import IO, Any
+
+from lit_autotune.budget import Budget, read_status
+from lit_autotune.errors import TuningError
+from lit_autotune.sizes import format_size
+from lit_autotune.trial_process import read
+
+POLL_SECONDS = 0.02
+NEAR = 0.5
+"""A size that may take this share of the memory at hand could get the process killed: trials are bounded, not exact."""
+
+
+class Child(ABC):
+    """A process that answers through a pipe."""
+
+    def __init__(self, pid: int, output: IO[bytes]):
+        self.pid, self._output = pid, output
+
+    def has_answered(self) -> bool:
+        """Wait a moment for an answer or the child's end.
+
+        No thread listens: starting one where memory is spent may wait for ever. On Windows, where nobody can look
+        into a pipe, but nothing is known of the child's memory either, receiving waits instead.
+        """
+        return sys.platform == "win32" or bool(wait([self._output.fileno()], POLL_SECONDS))
+
+    def receive(self) -> bytes | None:
+        """The pickled answer; ``None`` if the child has ended."""
+        return read(self._output)
+
+    def kill(self) -> int:
+        """End it if it has not ended yet; returns its exit code, negative for a signal."""
+        self._output.close()
+        return self._kill()
+
+    @abstractmethod
+    def _kill(self) -> int: ...
+
+
+class Watcher:
+    """Waits for answers of children.
+
+    Args:
+        budget: The memory budget of this process, if there is one.
+        watches: Whether what the budget is about can be seen from here: memory of the host, not of a device.
+    """
+
+    def __init__(self, budget: Budget | None, watches: bool):
+        self._budget, self._watches = budget, watches
+
+    def answer(self, child: Child, taken: Callable[[dict[str, int]], int]) -> tuple[str, Any]:
+        """The child's next answer: what kind it is, and what it is. A child that died has ``failed``.
+
+        Args:
+            child: It is ended if it takes more than there is.
+            taken: Says what this process would have taken, by the child's memory as :func:`read_status` reads it.
+        """
+        budget, peak = self._budget, 0
+        with contextlib.ExitStack() as stack:
+            stack.callback(child.kill)  # on Ctrl-C, too
+            while not child.has_answered():
+                peak = max(peak, taken(read_status(child.pid)))
+                if budget is not None and self._watches and peak > budget.limit:
+                    return "failed", MemoryError(f"took {format_size(peak)}, more than {budget}")
+            message = child.receive()
+            if message is None:
+                return "failed", self._obituary(child.kill(), peak)
+            stack.pop_all()
+        kind, value = pickle.loads(message)
+        return kind, value
+
+    def _obituary(self, code: int, peak: int) -> Exception:
+        """Why the child died: memory, if it is known to have had much of it."""
+        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        budget, had = self._budget, format_size(peak)
+        if budget is not None and peak > NEAR * budget.limit:
+            return MemoryError(f"the trial's process was ended by {cause} when it had {had}")
+        return TuningError(
+            f"the trial's process was ended by {cause}, and memory does not explain it (it had {had}"
+            f"{f' of {budget}' if budget else ''}); with trial_isolation = 'none' a debugger can see where"
+        )

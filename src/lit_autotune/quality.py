@@ -18,7 +18,7 @@ from lit_autotune.types import LRCurve
 
 POINTS_PER_DECADE = 5
 LEAST_FALL = 0.1
-"""Share of the first loss. Below it a quarter of the benchmark's suggestions were bad."""
+"""Share of the first loss. Below it a quarter of the benchmark's suggestions were bad, above it one in thirty."""
 LEAST_STEEP_FALL = 0.3
 """The same where :func:`~lit_autotune.readings.steepness` is below :data:`STEEP`."""
 STEEP = 0.9

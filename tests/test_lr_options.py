@@ -148,12 +148,12 @@ def test_converting_there_and_back(value, kind, wanted):
     assert convert(convert(value, kind, wanted), wanted, kind) == pytest.approx(value)
 
 
-def test_races_begin_alike_and_the_best_is_applied():
-    """From the same weights on the same batches each; the rate that ends lowest is written."""
+def test_races_begin_alike_and_half_of_the_best_is_applied():
+    """From the same weights on the same batches each; half of the rate that ends lowest is written."""
     module = Quadratic()
     start = module.network[0].weight.detach().clone()
     result = tuned(module, **answering(1e-3), lr_verify=True)
-    assert result.chosen == module.lr == result.races[0].learning_rate > 1e-3
+    assert result.chosen == module.lr == result.races[0].learning_rate / 2 > 1e-3
     assert len(result.races) > 3  # the best was at an edge
     sweep, *races = Quadratic.batches
     assert all(torch.equal(one, start) for one in Quadratic.starts)
@@ -167,17 +167,17 @@ def test_a_race_that_diverges_is_stopped():
     """A rate that explodes neither trains to its end nor wins."""
     result = tuned(Quadratic(), **answering(0.8), lr_verify=True)
     lost = [heat for heat in result.races if heat.score == math.inf]
-    assert [heat.learning_rate for heat in lost] == [pytest.approx(0.8 * 10 ** (2 / 3))]
+    assert [heat.learning_rate for heat in lost] == [pytest.approx(0.8 * 10**0.5)]
     assert len(lost[0].losses) < 50
     assert result.extra_steps == sum(len(heat.losses) for heat in result.races)
     assert result.chosen < 1
 
 
 def test_races_that_all_diverge():
-    """The lowest of their rates is taken, with a warning."""
+    """Half of the lowest of their rates is taken, with a warning."""
     with pytest.warns(UserWarning, match="all races diverged"):
         result = tuned(Quadratic(), **answering(1e5), lr_verify=True)
-    assert result.chosen == min(heat.learning_rate for heat in result.races)
+    assert result.chosen == min(heat.learning_rate for heat in result.races) / 2
 
 
 @pytest.mark.parametrize(

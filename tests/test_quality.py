@@ -46,6 +46,10 @@ def test_good_curves(losses):
 
 DOUBTFUL = {
     "hardly fell": (fall(depth=0.2), r"hardly fell, by \d% of where it began.*lr_num_training"),
+    "fell too fast": (
+        2.3 - 0.6 * np.clip(2 * (LOGS + 3), 0, 1) + 3 * np.maximum(LOGS + 2.4, 0) + 0.01 * NOISE,
+        r"within a few steps only, by 1\d% of where it began.*lr_num_training",
+    ),
     "noise": (fall(depth=0.5, start=-2.0, noise=1.0), r"jumps by 0\.\d+ from step to step.*bigger batch"),
     "still falling": (fall(at=0.0, climbs=False), r"not turned up to the highest rate, 1e\+00; raise lr_max"),
     "never moves": (2.3 + 0.2 * NOISE, r"not turned up to the highest rate, 1e\+00; raise lr_max"),

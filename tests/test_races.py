@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lit_autotune.races import FACTOR, race
+from lit_autotune.races import FACTOR, race, verdict
 
 
 class Runs:
@@ -31,6 +31,13 @@ def test_the_best_of_three(away):
     assert len(runs.asked) == 3
     assert runs.taken == 300
     assert [heat.score for heat in heats] == sorted(heat.score for heat in heats)
+
+
+def test_the_verdict_is_half_of_the_best():
+    """What leads early is too high later on; an order of magnitude is not changed by that."""
+    heats = race(Runs(best=1e-2), 1e-2)
+    assert verdict(heats) == pytest.approx(0.5e-2)
+    assert verdict(heats) > min(heat.learning_rate for heat in heats)
 
 
 @pytest.mark.parametrize(("center", "expected"), [(1e-2 / FACTOR**2, 5), (1e-2 * FACTOR**2, 5), (1e-2 * FACTOR, 4)])

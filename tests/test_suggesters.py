@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from lit_autotune.builtin import consensus, drop, lightning, minimum, slide, steepest, valley
 from lit_autotune.curves import before_divergence, lr_ladder, smooth
 from lit_autotune.errors import LRSuggestionError
+from lit_autotune.readings import last_harmless, steepness
 from lit_autotune.suggestions import pick, suggest_all
 from lit_autotune.types import LRCurve, LRSuggester, LRSuggestion
 
@@ -43,6 +44,21 @@ def numpy_smooth(losses):
     sigma = 7 / np.sqrt(8 * np.log(2))
     kernel = np.exp(-(np.arange(-9, 10) ** 2) / (2 * sigma**2))
     return np.convolve(np.pad(median, 9, "edge"), kernel / kernel.sum(), "valid")
+
+
+def numpy_consensus(losses, smoothed, rates, low):
+    """The default rule, given ``valley``'s answer."""
+    first = np.median(losses[: max(5, len(losses) // 10)])
+    noise = np.median(np.abs(np.diff(losses)))
+    limit = rates[smoothed <= first + noise / 2].max(initial=rates[0]) / 4
+    lowest = np.argmin(smoothed)
+    depth = first - smoothed[lowest]
+    if depth < 2 * noise:
+        return limit
+    begun, fallen = (rates[np.argmax(smoothed <= first - share * depth)] for share in (0.3, 0.7))
+    middle = np.clip(np.median([1.5 * fallen, 2 * low, rates[lowest] / 3]), 0.15 * fallen, 15 * fallen)
+    width = max(np.log10(rates[lowest] / begun), np.log10(rates[1] / rates[0]))
+    return min(middle, limit) * min(1, width / 0.9)
 
 
 def fastai_valley(rates, losses):
@@ -87,7 +103,7 @@ def test_rules_agree_with_numpy(seed, noise, at):
     start = int(np.argmax(smoothed[: end + 1]))
     fallen = rates[start:][np.argmax(smoothed[start:] <= smoothed[start] - 0.7 * falls[end])]
     assert drop.suggest(curve(whole)) == pytest.approx(np.clip(2 * fallen, low, 5 * low))
-    assert consensus.suggest(curve(whole)) == pytest.approx(np.median([2 * fallen, 3 * low, rates[lowest] / 3]))
+    assert consensus.suggest(curve(whole)) == pytest.approx(numpy_consensus(losses, smoothed, rates, low))
 
 
 @quick
@@ -112,6 +128,66 @@ def test_consensus_where_nothing_falls(cliff, seed):
     """On noise that ends in a cliff, what counts is where it begins to climb, not which noise was lowest."""
     losses = 2.3 + np.random.default_rng(seed).normal(0, 0.1, 100) + 10 * np.maximum(LOGS - cliff, 0) ** 2
     assert 10 ** (cliff - 2) < consensus.suggest(curve(losses)) < 10**cliff
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("climb", [-2.0, -1.0])
+def test_consensus_stays_below_where_the_loss_climbs(climb, seed):
+    """Never above a quarter of the last rate at which the loss is no higher than at first."""
+    losses = 2.3 - 2 / (1 + np.exp(-8 * (LOGS - climb + 0.5))) + 20 * np.maximum(LOGS - climb, 0) ** 2
+    losses += np.random.default_rng(seed).normal(0, 0.01, 100)
+    harmless = last_harmless(curve(losses))
+    assert 10**climb < harmless < 10 ** (climb + 1)
+    assert harmless / 100 < consensus.suggest(curve(losses)) <= harmless / 4
+
+
+def test_consensus_of_a_loss_that_stays_low_after_an_early_fall():
+    """A dead net's loss is lowest anywhere; what counts is where it fell."""
+    dead = 2.3 - 1.5 / (1 + np.exp(-6 * (LOGS + 5))) - 0.01 * (LOGS > -0.2)
+    assert minimum.suggest(curve(dead)) > 1e-2
+    assert 1e-6 < consensus.suggest(curve(dead)) < 3e-4
+
+
+@pytest.mark.parametrize("width", [0.2, 0.4, 0.8, 3.0])
+def test_steepness(width):
+    """A fall over some decades needs no correction; the fewer it takes, the larger it is."""
+    falling = 2.3 - np.clip((LOGS + 3) / width, 0, 1) + 3 * np.maximum(LOGS + 3 - width, 0)
+    wider = 2.3 - np.clip((LOGS + 3) / (2 * width), 0, 1) + 3 * np.maximum(LOGS + 3 - 2 * width, 0)
+    assert 0 < steepness(curve(falling)) <= steepness(curve(wider)) <= 1
+    assert (steepness(curve(falling)) == 1) == (width == 3)
+
+
+@quick
+@given(seed=st.integers(0, 10**6), at=st.floats(-6, -2), decades=st.floats(-3, 3))
+def test_consensus_follows_the_rates(seed, at, decades):
+    """The same losses over rates so many times higher give a rate so many times higher."""
+    losses = descent(seed, at=at)
+    moved = consensus.suggest(curve(losses, [rate * 10**decades for rate in RATES]))
+    assert moved == pytest.approx(consensus.suggest(curve(losses)) * 10**decades, rel=1e-6)
+
+
+@quick
+@given(seed=st.integers(0, 10**6), at=st.floats(-6, -2), scale=st.floats(1e-6, 1e6), shift=st.floats(-10, 10))
+def test_consensus_in_other_units(seed, at, scale, shift):
+    """Neither the unit of the loss nor a constant added to it matters."""
+    losses = descent(seed, at=at)
+    assert consensus.suggest(curve(scale * (losses + shift))) == pytest.approx(consensus.suggest(curve(losses)))
+
+
+@quick
+@given(
+    losses=st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=10, max_size=60),
+    low=st.floats(1e-9, 1e-3),
+    decades=st.floats(2, 9),
+)
+def test_consensus_of_anything(losses, low, decades):
+    """Whatever the losses, it is a rate of about the range, or there is no answer that says why."""
+    rates = lr_ladder(low, low * 10**decades, len(losses))
+    [answer] = suggest_all(curve(losses, rates), [LRSuggester("consensus", consensus.suggest, "")], {}, pytest.fail)
+    if answer.value is None:
+        assert "lr_min" in answer.reasons[0]
+    else:
+        assert low / 100 <= answer.value <= low * 10**decades / 4
 
 
 @rules

@@ -66,7 +66,7 @@ def _measure(key: Key) -> tuple[Key, Any]:
     import torch
 
     from benchmarks.lr_suggestions import peers, suite, truth
-    from lit_autotune.races import race
+    from lit_autotune.races import race, verdict
 
     torch.set_num_threads(1)
     kind, name, *rest = key
@@ -79,7 +79,7 @@ def _measure(key: Key) -> tuple[Key, Any]:
         return key, truth.sweep(task, low, high, seed)
     if kind == "race":
         heats = race(partial(truth.run, task, seed), peer[0])
-        return key, {"value": heats[0].learning_rate, "steps": sum(len(heat.losses) for heat in heats)}
+        return key, {"value": verdict(heats), "steps": sum(len(heat.losses) for heat in heats)}
     try:
         answer = peers.PEERS[peer[0]](task, low, high, seed)
     except Exception as error:  # a tool's failure is a result, too

@@ -28,7 +28,7 @@ def plot_lr_curve(
         curve: What the range test measured.
         suggestions: All suggesters' answers.
         chosen: Name of the suggester whose answer is marked.
-        raced: The rate that won the races around it, if there were any.
+        raced: The rate that races around it ended with, if there were any.
 
     Returns:
         A figure that belongs to no window and no global state.
@@ -66,7 +66,7 @@ def draw_lr_curve(
             doubt = "" if suggestion.quality == "good" else ", doubtful"
             axes.plot([], [], color=RED, linewidth=1.8, label=f"suggestion ({chosen}): {suggestion.value:.2e}{doubt}")
     if raced is not None:
-        axes.axvline(raced, color=RED, linewidth=1.8, linestyle="--", label=f"best in the races: {raced:.2e}")
+        axes.axvline(raced, color=RED, linewidth=1.8, linestyle="--", label=f"after the races: {raced:.2e}")
     _explain_doubt(
         axes, [reason for suggestion in suggestions if suggestion.suggester == chosen for reason in suggestion.reasons]
     )

@@ -11,15 +11,21 @@ from lit_autotune.readings import (
     points,
     readings,
     smoothed_points,
+    steepness,
     typical_jump,
 )
 from lit_autotune.types import LRCurve
 
 POINTS_PER_DECADE = 5
-LEAST_FALL = 0.2
-"""Share of the first loss. Below it a range test of the benchmark's development half said little; see its page."""
-LEAST_JUMPS_WITHOUT_BOUND = 20
-"""Below it a loss that can be negative fell too little: the share of the first loss says nothing there."""
+LEAST_FALL = 0.1
+"""Share of the first loss. Below it a quarter of the benchmark's suggestions were bad, above it one in thirty."""
+LEAST_STEEP_FALL = 0.3
+"""The same where :func:`~lit_autotune.readings.steepness` is below :data:`STEEP`."""
+STEEP = 0.9
+CLEAR_JUMPS = 1
+"""A fall of less than a typical jump is noise. Between one and two ``consensus`` reads the cliff, and reads it well."""
+CLEAR_JUMPS_WITHOUT_BOUND = 10
+"""The same for a loss that can be negative: the share of the first loss says nothing there."""
 DISAGREEMENT = 10.0
 EDGE_DECADES = 0.5
 EDGE_FALL = 0.2
@@ -33,7 +39,13 @@ def judge(curve: LRCurve, value: float) -> tuple[str, ...]:
         curve: What the range test measured, with at least five finite losses.
         value: The suggested rate.
     """
-    checks = (_too_few_points(curve), _hardly_fell(curve), _noise(curve), _edge(curve), _disagreement(curve, value))
+    checks = (
+        _too_few_points(curve),
+        _hardly_fell(curve) or _fell_too_fast(curve),
+        _noise(curve),
+        _edge(curve),
+        _disagreement(curve, value),
+    )
     return tuple(reason for reason in checks if reason)
 
 
@@ -73,12 +85,16 @@ def _too_few_points(curve: LRCurve) -> str:
     )
 
 
-def _hardly_fell(curve: LRCurve) -> str:
-    """A share of the first loss says something only of a loss that is bounded by nought."""
+def _share_fallen(curve: LRCurve) -> float:
+    """How much of the first loss went; of a loss that can be negative, whose size says nothing, all."""
     _, losses = points(curve)
     _, smoothed = smoothed_points(curve)
     start = first_loss(losses)
-    share = (start - min(smoothed)) / start if min(losses) >= 0 and start else 1.0
+    return (start - min(smoothed)) / start if min(losses) >= 0 and start else 1.0
+
+
+def _hardly_fell(curve: LRCurve) -> str:
+    share = _share_fallen(curve)
     if share >= LEAST_FALL:
         return ""
     return (
@@ -87,11 +103,22 @@ def _hardly_fell(curve: LRCurve) -> str:
     )
 
 
+def _fell_too_fast(curve: LRCurve) -> str:
+    """A small fall within a few steps: where it began, and how far it would have gone, is a guess."""
+    share = _share_fallen(curve)
+    if share >= LEAST_STEEP_FALL or steepness(curve) >= STEEP:
+        return ""
+    return (
+        f"the loss fell within a few steps only, by {share:.0%} of where it began, before it climbed again; raise "
+        "lr_num_training to 300, or narrow lr_min to lr_max"
+    )
+
+
 def _noise(curve: LRCurve) -> str:
     """The noise is the typical jump from one step to the next, and the only scale of a loss that can be negative."""
     _, losses = points(curve)
     jumps = fall_in_jumps(curve)
-    if jumps > (LEAST_JUMPS if min(losses) >= 0 else LEAST_JUMPS_WITHOUT_BOUND):
+    if jumps > (CLEAR_JUMPS if min(losses) >= 0 else CLEAR_JUMPS_WITHOUT_BOUND):
         return ""
     jump = typical_jump(losses)
     return (

@@ -1,13 +1,16 @@
 """Short paired races: which of a few learning rates trains best over the first steps?"""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from lit_autotune.curves import DivergenceMonitor
 from lit_autotune.types import MaybeNaN, Record
 
-FACTOR = 10 ** (2 / 3)
-"""Between neighbours, about 4.6: closer ones end too much alike to be told apart in so few steps."""
+FACTOR = 10**0.5
+"""Between neighbours, about 3.2. With 4.6 as many steps brought fewer suggestions within 10 % of the best rate."""
+
+EARLY = 2.0
+"""How much too high the rate is, in the middle, that leads after 100 steps: a lower one has overtaken it after 400."""
 
 
 class Heat(Record):
@@ -52,6 +55,15 @@ def race(
             break
         heats.append(_heat(run, best * FACTOR if best == max(rates) else best / FACTOR, steps))
     return tuple(sorted(heats, key=_rank))
+
+
+def verdict(heats: Sequence[Heat]) -> float:
+    """The rate to train with: half of the best one's, because short races are won by rates that are too high.
+
+    Args:
+        heats: The runs of a race, best first.
+    """
+    return heats[0].learning_rate / EARLY
 
 
 def _rank(heat: Heat) -> tuple[float, float]:

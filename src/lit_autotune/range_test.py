@@ -90,7 +90,7 @@ def verify(training: Training, rate: float, console: Console) -> tuple[Heat, ...
     for heat in sorted(heats, key=lambda heat: heat.learning_rate):
         console.line(f"  lr {heat.learning_rate:.2e}: {heat.outcome} after {len(heat.losses)} steps")
     if heats[0].score == math.inf:
-        console.warn("all races diverged, and the lowest of their rates is taken; lower lr_min and lr_max")
+        console.warn("all races diverged, and half of the lowest of their rates is taken; lower lr_min and lr_max")
     return heats
 
 

@@ -11,6 +11,10 @@ from lit_autotune.errors import LRSuggestionError
 from lit_autotune.types import LRCurve
 
 FALLEN = 0.7
+BEGUN = 0.3
+GRADUAL = 0.9
+"""Decades from 30 % of the fall to its end. A fall within fewer is steep; see :func:`steepness`."""
+REACH = 10.0
 LEAST_JUMPS = 2
 """A fall of fewer typical jumps is noise."""
 
@@ -100,6 +104,38 @@ def mostly_fallen(curve: LRCurve) -> float:
     return next(rates[i] for i in range(start, end + 1) if smoothed[i] <= level)
 
 
+def first_fallen(curve: LRCurve, share: float = FALLEN) -> float:
+    """The first rate at which the smoothed loss has gone ``share`` of the way from the first loss to its lowest.
+
+    Unlike in :func:`mostly_fallen` a later fall, back from a spike, does not count.
+
+    Raises:
+        LRSuggestionError: If the smoothed loss is never below the first one, or lowest at once.
+    """
+    _, losses = points(curve)
+    rates, smoothed = smoothed_points(curve)
+    start, bottom = first_loss(losses), min(smoothed)
+    if bottom >= start or bottom == smoothed[0]:
+        raise LRSuggestionError("the loss never falls; raise lr_max, or lower lr_min")
+    level = max(start - share * (start - bottom), bottom)  # rounding must not put it below the lowest
+    return next(rate for rate, loss in zip(rates, smoothed, strict=True) if loss <= level)
+
+
+def steepness(curve: LRCurve) -> float:
+    """A factor of at most one: the decades from 30 % of the fall to the lowest loss, as a share of :data:`GRADUAL`.
+
+    Training takes some steps to bring a loss down, and the test raises the rate meanwhile. Where the whole fall fits
+    into a few steps, the rates at which it shows are higher than those that set it off. On the benchmark such curves,
+    and no others, were read as too high.
+    """
+    try:
+        width = math.log10(lowest(curve) / first_fallen(curve, BEGUN))
+    except LRSuggestionError:
+        return 1.0
+    rates, _ = points(curve)
+    return min(1.0, max(width, math.log10(rates[1] / rates[0])) / GRADUAL)  # a step of the ladder is the least width
+
+
 def middle_of_longest_fall(curve: LRCurve) -> float:
     """The rate half-way down the longest decreasing subsequence of the loss: fastai's ``valley``.
 
@@ -120,14 +156,27 @@ def middle_of_longest_fall(curve: LRCurve) -> float:
 
 
 READINGS: tuple[tuple[Callable[[LRCurve], float], float], ...] = (
-    (mostly_fallen, 2.0),
-    (middle_of_longest_fall, 3.0),
+    (first_fallen, 1.5),
+    (middle_of_longest_fall, 2.0),
     (lowest, 1 / 3),
 )
 """Three readings that err independently, each with the factor from it to a good constant rate.
 
-The factors were chosen on the development half of ``benchmarks/lr_suggestions``.
+The factors were chosen on the tasks of ``benchmarks/lr_suggestions``. They are round: they lie on a plateau.
 """
+
+
+def near_the_fall(curve: LRCurve, rate: float) -> float:
+    """The rate, kept within :data:`REACH` times of the first of :data:`READINGS`, if that has an answer.
+
+    A loss that fell early and then stays low, as that of a dead net does, has its lowest point anywhere.
+    """
+    read, factor = READINGS[0]
+    try:
+        fallen = factor * read(curve)
+    except LRSuggestionError:
+        return rate
+    return min(max(rate, fallen / REACH), fallen * REACH)
 
 
 def readings(curve: LRCurve) -> list[float]:

@@ -1,22 +1,28 @@
-"""Suggester ``consensus``: the middle one of three readings."""
+"""Suggester ``consensus``: the middle one of three readings, kept where it is safe."""
 
 import math
 from statistics import median
 
 from lit_autotune.errors import LRSuggestionError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.readings import LEAST_JUMPS, fall_in_jumps, last_harmless, readings
+from lit_autotune.readings import LEAST_JUMPS, fall_in_jumps, last_harmless, near_the_fall, readings, steepness
 from lit_autotune.types import LRCurve, LRSuggester
+
+SAFE = 0.25
+"""Share of the last harmless rate. With a third 0.8 % of the benchmark's suggestions diverged, with a quarter none."""
 
 
 def suggest(curve: LRCurve) -> float:
-    """The median of twice the rate where 70 % of the fall is done, 3 x ``valley``, and 1/3 of the minimum's rate.
+    """The median of 1.5 x the rate where 70 % of the fall is done, 2 x ``valley``, and 1/3 of the minimum's rate.
 
     Each fails on other curves: the first where the loss falls in two stages, the second where noise breaks up the
     descent, the third where the loss never climbs again. The one in the middle is wrong only if two fail alike.
 
+    It is kept within ten times of the first of the three, and at most a quarter of the last rate at which the loss is
+    no higher than at first. Where the fall is steep it is lowered; see :func:`~lit_autotune.readings.steepness`.
+
     Where the loss falls by less than two of its typical jumps there is no fall to read, only noise and a cliff: then
-    it is a third of the last rate at which the loss is no higher than at first.
+    it is that quarter itself.
 
     Raises:
         LRSuggestionError: If none of the three has an answer.
@@ -24,9 +30,10 @@ def suggest(curve: LRCurve) -> float:
     values = readings(curve)
     if not values:
         raise LRSuggestionError("the loss never falls; raise lr_max, or lower lr_min")
+    limit = SAFE * last_harmless(curve)
     if fall_in_jumps(curve) < LEAST_JUMPS:
-        return last_harmless(curve) / 3
-    return math.exp(median(map(math.log, values)))
+        return limit
+    return min(near_the_fall(curve, math.exp(median(map(math.log, values)))), limit) * steepness(curve)
 
 
 @hookimpl

@@ -128,6 +128,7 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
     Raises:
         LRSuggestionError: If the chosen suggester has no answer.
     """
+    from lit_autotune.races import verdict
     from lit_autotune.range_test import run_range_test, verify
     from lit_autotune.report import LearningRateResult
     from lit_autotune.suggestions import pick, suggest_all
@@ -149,7 +150,7 @@ def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
         console.warn(f"the suggestion is doubtful: {reason}")
     races = verify(training, constant, console) if config.lr_verify is True or (reasons and config.lr_verify) else ()
     if races:
-        constant = races[0].learning_rate
+        constant = verdict(races)
         plot_path = _save_plot(context, curve, suggestions, constant)
     chosen = convert(constant, "constant", plan.kind)
     console.line(f"✓ Suggested {'max_lr' if plan.kind == 'max_lr' else 'learning rate'}: {chosen:.2e}", "bold green")

@@ -60,7 +60,7 @@ class TunerConfig(BaseModel):
     memory_margin: float = Field(0.1, ge=0, lt=1, description="Share of the memory budget to leave free.")
     trial_isolation: Literal["auto", "process", "none"] = Field(
         "auto",
-        description="Which trials run in a child process: those that might get the process killed, all, or none.",
+        description="Which trials run in another process: those that come near the limit, all, or none.",
     )
     batch_size_attribute: str | None = Field(
         None,

@@ -160,6 +160,29 @@ def test_errors_in_a_copy_keep_type_and_traceback():
     assert children() == []
 
 
+def test_what_is_printed_around_copies_appears_once(capfd):
+    """Neither lost in the copy nor, from the original's buffer, printed by both."""
+
+    class Talks(Net):
+        def training_step(self, batch, batch_idx):
+            print(f"size {len(batch[1])}")
+            return super().training_step(batch, batch_idx)
+
+    print("before", end="")
+    result = near_the_limit(Talks(), batch_size_max=4)
+    lines = capfd.readouterr().out.splitlines()
+    assert sum("before" in line for line in lines) == 1
+    assert sum("size 4" in line for line in lines) == 3
+    assert result.chosen == 4
+
+
+def test_copies_with_loader_workers_leave_no_process():
+    """Also those that are kept from epoch to epoch."""
+    module, datamodule = Net(), Blobs(num_workers=1, persistent_workers=True)
+    assert near_the_limit(module, datamodule, batch_size_max=4).chosen == 4
+    assert children() == []
+
+
 def test_copies_compute_on_several_threads():
     """OpenMP's threads do not survive a fork, and whoever waits for them waits for ever."""
     before = torch.get_num_threads()

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import TunerConfig, tune
 
-PAIRS = 5
+PAIRS = 9
 SIZE = 256
 STEPS = 100
 

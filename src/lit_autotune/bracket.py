@@ -11,7 +11,7 @@ GROWTH = 4
 FLAT_GROWTH = 8
 """The same while memory has not grown: what so many samples more would take is lost in what the process has anyway."""
 
-TOLERANCE = 0.05
+TOLERANCE = 0.04
 """A size is close enough to the limit if it is within this share of it."""
 
 OPENING = (0.2, 0.6)

@@ -6,6 +6,7 @@ the heap and spoilt threads, ends with it.
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -60,9 +61,7 @@ class _Copy(Child):
     """A copy of this process that runs a trial and ends."""
 
     def __init__(self, trial: Callable[[], Measurement]):
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()  # or the copy would print it once more
+        _flush()  # or the copy would print it once more
         reader, writer = os.pipe()
         with warnings.catch_warnings():
             # From 3.12 on Python warns of threads; so it would of each DataLoader with workers.
@@ -87,13 +86,27 @@ class _Copy(Child):
 
 def _serve(trial: Callable[[], Measurement], answers: IO[bytes]) -> NoReturn:
     """What the copy does."""
+
+    def tidy() -> Measurement:
+        try:
+            return trial()
+        finally:
+            gc.collect()  # ends a DataLoader's workers, should it keep them
+            _flush()
+
+    code = 1
     try:
         _become_expendable()
-        _on_fresh_threads(lambda: answer(answers, trial))
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        _on_fresh_threads(lambda: answer(answers, tidy))
+        code = 0
     finally:
-        os._exit(0)  # what is to be done at the end of this program is the original's
+        os._exit(code)  # what is to be done at the end of this program is the original's
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
 
 
 def _become_expendable() -> None:

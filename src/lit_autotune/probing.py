@@ -111,7 +111,8 @@ class Prober:
             return run_in_copy(lambda: try_batch_size(self._sandbox, values, spec, ceiling), self._budget)
         except (MemoryError, TooLittleDataError, TuningError):
             raise
-        except Exception:  # the user's
+        except Exception:  # the user's, or of something that a fork breaks
+            self._forks = False
             return None
 
     def _try_here(self, values: Values, spec: TrialSpec) -> Measurement | None:

@@ -136,6 +136,7 @@ def steepness(curve: LRCurve) -> float:
     return min(1.0, max(width, math.log10(rates[1] / rates[0])) / GRADUAL)  # a step of the ladder is the least width
 
 
+@lru_cache(maxsize=8)  # of all readings the slow one, and the judgement of each rule asks for it
 def middle_of_longest_fall(curve: LRCurve) -> float:
     """The rate half-way down the longest decreasing subsequence of the loss: fastai's ``valley``.
 

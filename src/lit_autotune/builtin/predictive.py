@@ -11,7 +11,7 @@ AIM = 0.985
 def search(space: SearchSpace) -> BatchSizeSearch:
     """Grow until memory's line against the batch size is proven, then go where it leads.
 
-    The peak is convex, so the line through the two largest sizes never promises too little: once a size is within 5 %
+    The peak is convex, so the line through the two largest sizes never promises too little: once a size is within 4 %
     of that promise, or of one that failed, it is the answer. Where nothing is measured: double, then bisect.
     """
     bracket = Bracket(space)

@@ -378,3 +378,12 @@ def test_plot_shows_what_the_trials_were():
         "fits", "over the budget", "out of memory", "line of memory", "budget: 150 MiB", "chosen: 32"
     }  # fmt: skip
     assert legend(trials[:1], None, 2) == {"fits", "chosen: 2"}
+
+
+def test_noise_of_close_sizes_does_not_turn_the_line_in_the_plot():
+    """Two sizes next to each other, whose peaks differ by their noise, say nothing of what a sample takes."""
+    peaks = {49: 443, 1206: 533, 2358: 610, 2409: 631}
+    trials = [BatchSizeTrial(batch_size=b, outcome="fits", seconds=1, peak_bytes=peaks[b] * 2**20) for b in peaks]
+    line = plot_memory(trials, 640 * 2**20, 2409).axes[0].get_lines()[0]
+    assert line.get_label() == "line of memory"
+    assert 400 < line.get_ydata()[0] < 450

@@ -1,6 +1,7 @@
 """The plot of memory against batch size."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = Path(".logs/batch_size_plot.png")
 MIB = 2**20
+APART = 0.9
 
 
 def plot_memory(trials: Sequence[BatchSizeTrial], budget: int | None, chosen: int) -> "Figure":
@@ -32,7 +34,7 @@ def plot_memory(trials: Sequence[BatchSizeTrial], budget: int | None, chosen: in
     failed = [trial.batch_size for trial in trials if trial.outcome == "out_of_memory"]
     model = MemoryModel.of(trials, budget)
     end = 1.1 * max(trial.batch_size for trial in trials)
-    if model and (line := model.line):
+    if model and (line := replace(model, points=_apart(model.points)).line):
         start, slope = line
         rest = (start / MIB, (start + slope * end) / MIB)
         axes.plot([0, end], rest, color=BLUE, linewidth=1.5, alpha=0.6, label="line of memory")
@@ -50,3 +52,12 @@ def plot_memory(trials: Sequence[BatchSizeTrial], budget: int | None, chosen: in
         axes.plot(failed, [axes.get_ylim()[1]] * len(failed), "x", color=RED, clip_on=False, label="out of memory")
     frame(axes, "Batch-size trials", "batch size", "peak memory, MiB")
     return figure
+
+
+def _apart(points: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """The last point, and those before it whose sizes are a tenth apart: noise of closer ones would turn the line."""
+    kept = [points[-1]]
+    for point in reversed(points):
+        if point[0] <= APART * kept[-1][0]:
+            kept.append(point)
+    return tuple(reversed(kept))

@@ -65,6 +65,8 @@ class Prober:
     ):
         self._sandbox, self._budget, self._warn = sandbox, budget, warn
         self._isolation = "none" if sandbox.trainer.world_size > 1 else isolation
+        # Not the usable part: a trial that was cut short has a peak too low for memory's line.
+        self._ceiling = budget.limit if budget else None
         self._child = TrialProcess(sandbox, budget)
         is_simulated = budget is not None and budget.is_simulated
         self._forks = can_fork(sandbox.trainer.strategy.root_device) and not is_simulated
@@ -106,9 +108,8 @@ class Prober:
 
     def _try_in_copy(self, values: Values, spec: TrialSpec) -> Measurement | None:
         """Run a trial in a copy of this process; ``None`` if it met an error that only here keeps its traceback."""
-        ceiling = self._budget.limit if self._budget else None
         try:
-            return run_in_copy(lambda: try_batch_size(self._sandbox, values, spec, ceiling), self._budget)
+            return run_in_copy(lambda: try_batch_size(self._sandbox, values, spec, self._ceiling), self._budget)
         except (MemoryError, TooLittleDataError, TuningError):
             raise
         except Exception:  # the user's, or of something that a fork breaks
@@ -117,10 +118,8 @@ class Prober:
 
     def _try_here(self, values: Values, spec: TrialSpec) -> Measurement | None:
         """Run a trial in this process; ``None`` if from now on that must be done elsewhere."""
-        # Not the usable part: a trial that was cut short has a peak too low for memory's line.
-        ceiling = self._budget.limit if self._budget else None
         try:
-            return try_batch_size(self._sandbox, values, spec, ceiling)
+            return try_batch_size(self._sandbox, values, spec, self._ceiling)
         except MemoryError as error:
             if self._isolation != "auto" or SPOILT not in str(error):
                 raise

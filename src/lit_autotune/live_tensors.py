@@ -80,15 +80,15 @@ _followed: list[LiveTensors] = []
 
 @contextlib.contextmanager
 def unlimited() -> Iterator[None]:
-    """Set aside all limits in force: for tensors that are none."""
-    limits = [(live, live.limit) for live in _followed]
-    for live, _ in limits:
+    """Set aside all limits in force, and put back the peaks so far: for fake tensors, which take no memory."""
+    before = [(live, live.limit, live.peak_bytes) for live in _followed]
+    for live, _, _ in before:
         live.limit = None
     try:
         yield
     finally:
-        for live, limit in limits:
-            live.limit = limit
+        for live, limit, peak in before:
+            live.limit, live.peak_bytes = limit, peak
 
 
 def simulated_limit() -> LiveTensors | None:

@@ -143,6 +143,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
                 console.debug(f"    {trial.message}")
             context.registry.notify("lit_autotune_trial_finished", console.warn, trial=trial)
 
+        base = agreed_base(context.sandbox)
         largest, trials = search_batch_size(
             probe,
             strategy=_also_timed(strategy) if config.batch_size_target == "fastest" else strategy,
@@ -151,8 +152,8 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
             max_trials=config.batch_size_max_trials,
             max_val=plan.max_val,
             budget=budget.usable if budget else None,
-            first_guess=_first_guess(context, plan, budget) if strategy.uses_estimate else None,
-            base=agreed_base(context.sandbox),
+            first_guess=_first_guess(context, plan, budget, base) if strategy.uses_estimate else None,
+            base=base,
             margin=config.batch_size_margin,
             on_trial=on_trial,
         )
@@ -184,7 +185,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     )
 
 
-def _first_guess(context: "TuningContext", plan: Plan, budget: "Budget | None") -> int | None:
+def _first_guess(context: "TuningContext", plan: Plan, budget: "Budget | None", base: int) -> int | None:
     """An estimate, where it costs less than the trials that it saves.
 
     On a CPU small trials are quick, and kernels take more beside the tensors than an estimate can be right about.
@@ -194,7 +195,7 @@ def _first_guess(context: "TuningContext", plan: Plan, budget: "Budget | None") 
     on_host = context.sandbox.trainer.strategy.root_device.type == "cpu"
     if budget is None or (on_host and not budget.is_simulated) or context.config.batch_size_method != "fit":
         return None
-    guess = first_guess(context.sandbox, plan.setting, budget.usable)
+    guess = first_guess(context.sandbox, plan.setting, budget.usable - base)
     context.console.line(f"Estimate: {guess}" if guess else "Estimate: none, something cannot be traced")
     return guess
 

@@ -16,12 +16,11 @@ def search(space: SearchSpace) -> BatchSizeSearch:
         low = rung if trial.fits else low
         rung = rung - 1 if low is None else low + 1
         model = bracket.model
-        if low is None or model is None:
+        if low is None or model is None or not model.sure or model.largest is None:
             continue
-        promised = model.largest if model.sure else None
-        if promised is not None and _size(space, rung) > promised:
+        if _size(space, rung) > model.largest:
             return
-        while (above := _size(space, rung + 1)) == bracket.inside(above) and above <= (promised or model.certain):
+        while (above := _size(space, rung + 1)) == bracket.inside(above) and above <= model.largest:
             rung += 1
 
 

@@ -13,6 +13,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from lit_autotune import TunerConfig, tune
+from lit_autotune.budget import read_status
 from models import quiet_trainer
 from rigged import CONFIG, Alone, fitted, rigged, state
 
@@ -179,6 +180,17 @@ def test_signal_while_a_child_runs_a_trial(tmp_path, number):
     """A signal that comes while the main process waits for a trial in another process, which ends as well."""
     work = functools.partial(interrupted, apart, trial_isolation="process")
     assert_ended(tmp_path, number, lambda: work(Fuse(number, "training_step", 1)))
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_signal_while_a_copy_runs_a_trial(tmp_path, number):
+    """The same near the limit, where trials run in copies of the main process."""
+
+    def work():
+        budget = f"{read_status()['VmRSS'] // 2**20 + 60}MiB"
+        return interrupted(apart, Fuse(number, "training_step", 1), memory_budget=budget, memory_margin=0)
+
+    assert_ended(tmp_path, number, work)
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -160,6 +160,25 @@ def test_errors_in_a_copy_keep_type_and_traceback():
     assert children() == []
 
 
+class TwoPartsError(Exception):
+    """Can be sent, but not received: its arguments are not those that it passes on."""
+
+    def __init__(self, what, where):
+        super().__init__(f"{what} in {where}")
+
+
+def test_errors_in_a_copy_that_cannot_be_received_leave_no_process():
+    """As before, and the copy that sent it is gone."""
+
+    class Fails(Net):
+        def training_step(self, batch, batch_idx):
+            raise TwoPartsError("my own mistake", "a step")
+
+    with pytest.raises(TwoPartsError, match="my own mistake in a step"):
+        near_the_limit(Fails())
+    assert children() == []
+
+
 def test_what_is_printed_around_copies_appears_once(capfd):
     """Neither lost in the copy nor, from the original's buffer, printed by both."""
 

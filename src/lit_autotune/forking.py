@@ -41,10 +41,12 @@ def run_in_copy(trial: Callable[[], Measurement], budget: Budget | None) -> Meas
     """
     files = read_status().get("RssFile", 0)
     copy = _Copy(lambda: _as_here(trial(), files))
-    kind, value = Watcher(budget, watches=True).answer(
-        copy, lambda status: max(0, files - status.get("RssFile", 0)) + status.get("VmRSS", 0)
-    )
-    copy.kill()
+    try:
+        kind, value = Watcher(budget, watches=True).answer(
+            copy, lambda status: max(0, files - status.get("RssFile", 0)) + status.get("VmRSS", 0)
+        )
+    finally:
+        copy.kill()
     if kind == "measured":
         measurement: Measurement = value
         return measurement

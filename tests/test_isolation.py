@@ -64,6 +64,27 @@ class Dies(Net):
         return super().training_step(batch, batch_idx)
 
 
+class Locks(Where):
+    """Uses a library with a lock of its own."""
+
+    lock = threading.Lock()
+
+    def training_step(self, batch, batch_idx):
+        with self.lock:
+            return super().training_step(batch, batch_idx)
+
+
+class DiesInCopies(Net):
+    """Ends a process that did not import it, but was copied from one that did, as numba's OpenMP does."""
+
+    home = os.getpid()
+
+    def training_step(self, batch, batch_idx):
+        if os.getpid() != self.home:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().training_step(batch, batch_idx)
+
+
 class Raises(Net):
     """Fails with an error of the user's own."""
 
@@ -176,6 +197,30 @@ def test_errors_in_a_copy_that_cannot_be_received_leave_no_process():
 
     with pytest.raises(TwoPartsError, match="my own mistake in a step"):
         near_the_limit(Fails())
+    assert children() == []
+
+
+def test_a_copy_that_waits_for_ever_is_given_up(monkeypatch):
+    """A lock was held when the copy was made, and who held it is not there to release it: a new process is."""
+    monkeypatch.setattr("lit_autotune.forking.STUCK_SECONDS", 2)
+    holders = [os.getpid()]  # hooks of forks cannot be taken back
+    os.register_at_fork(
+        before=lambda: os.getpid() in holders and Locks.lock.acquire(),
+        after_in_parent=lambda: os.getpid() in holders and Locks.lock.release(),
+    )
+    with pytest.warns(UserWarning, match="a copy of this process waits for ever"):
+        result = near_the_limit(Locks(), batch_size_max=32)
+    holders.clear()
+    assert result.chosen == 32
+    assert len({line.split()[0] for line in open("processes")} - {str(os.getpid())}) == 1  # noqa: SIM115
+    assert children() == []
+
+
+def test_a_first_copy_that_dies_is_not_believed():
+    """Some libraries end a process that was copied: not even much memory says then that the size does not fit."""
+    with pytest.warns(UserWarning, match="a copy of this process died"):
+        result = near_the_limit(DiesInCopies(), batch_size_max=32)
+    assert result.chosen == 32
     assert children() == []
 
 

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,17 @@ from typing import IO, Any, NoReturn
 from lit_autotune.budget import Budget, read_status
 from lit_autotune.trial_process import answer
 from lit_autotune.types import Measurement
-from lit_autotune.watching import Child, Watcher
+from lit_autotune.watching import POLL_SECONDS, Child, Watcher
+
+STUCK_SECONDS = 15
+"""A copy that computes nothing for so long waits for a lock: a thread held it that the copy does not have."""
 
 PR_SET_PDEATHSIG = 1
 M_ARENA_MAX = -8
+
+
+class UnfitForCopiesError(Exception):
+    """Raised when a copy fails at what the process itself may be able to do; says what it did."""
 
 
 def can_fork(device: Any) -> bool:
@@ -32,25 +40,40 @@ def can_fork(device: Any) -> bool:
     return sys.platform == "linux" and device.type == "cpu" and not torch.cuda.is_initialized()
 
 
-def run_in_copy(trial: Callable[[], Measurement], budget: Budget | None) -> Measurement:
-    """Run a trial in a copy of this process.
+class Forker:
+    """Runs trials, each in a copy of this process.
 
-    Raises:
-        TuningError: If the copy died, and not for lack of memory.
-        MemoryError: If it did not fit. Other errors of the trial come out as they are.
+    Args:
+        budget: The memory budget of this process, if there is one.
     """
-    files = read_status().get("RssFile", 0)
-    copy = _Copy(lambda: _as_here(trial(), files))
-    try:
-        kind, value = Watcher(budget, watches=True).answer(
-            copy, lambda status: max(0, files - status.get("RssFile", 0)) + status.get("VmRSS", 0)
-        )
-    finally:
-        copy.kill()
-    if kind == "measured":
-        measurement: Measurement = value
-        return measurement
-    raise value
+
+    def __init__(self, budget: Budget | None):
+        self._watcher = Watcher(budget, watches=True)
+        self._proven = False
+
+    def run(self, trial: Callable[[], Measurement]) -> Measurement:
+        """Run a trial.
+
+        Raises:
+            UnfitForCopiesError: If the copy waits for ever, or died and no copy before it came to an answer.
+            TuningError: If the copy died, and not for lack of memory.
+            MemoryError: If it did not fit. Other errors of the trial come out as they are.
+        """
+        files = read_status().get("RssFile", 0)
+        copy = _Copy(lambda: _as_here(trial(), files))
+        try:
+            kind, value = self._watcher.answer(
+                copy, lambda status: max(0, files - status.get("RssFile", 0)) + status.get("VmRSS", 0)
+            )
+        finally:
+            copy.kill()
+        if kind == "died" and not self._proven:
+            raise UnfitForCopiesError("died")
+        self._proven = True
+        if kind == "measured":
+            measurement: Measurement = value
+            return measurement
+        raise value
 
 
 def _as_here(measured: Measurement, files: int) -> Measurement:
@@ -75,15 +98,47 @@ class _Copy(Child):
         os.close(writer)
         super().__init__(pid, os.fdopen(reader, "rb"))
         self._code: int | None = None
+        self._worked = (0, time.monotonic())
 
-    def _kill(self) -> int:
-        if self._code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid == 0:
-                os.kill(self.pid, signal.SIGKILL)
-                _, status = os.waitpid(self.pid, 0)
-            self._code = os.waitstatus_to_exitcode(status)
+    def has_answered(self) -> bool:
+        """As of any child.
+
+        Raises:
+            UnfitForCopiesError: If it waits for ever.
+        """
+        if super().has_answered():
+            return True
+        ticks, now = _cpu_ticks(self.pid), time.monotonic()
+        if ticks != self._worked[0]:
+            self._worked = ticks, now
+        elif now - self._worked[1] > STUCK_SECONDS:
+            raise UnfitForCopiesError("waits for ever")
+        return False
+
+    def _kill(self, grace: float) -> int:
+        deadline = time.monotonic() + grace
+        while self._code is None:
+            options = os.WNOHANG
+            if time.monotonic() >= deadline:
+                os.kill(self.pid, signal.SIGKILL)  # one that has ended keeps its exit code
+                options = 0
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+            else:
+                time.sleep(POLL_SECONDS)
         return self._code
+
+
+def _cpu_ticks(pid: int) -> int:
+    """What a process and its children, such as a DataLoader's workers, have computed, in the system's clock ticks."""
+    ticks, process = 0, Path(f"/proc/{pid}")
+    with contextlib.suppress(OSError):
+        fields = (process / "stat").read_text().rpartition(")")[2].split()  # the name before it may hold anything
+        ticks = int(fields[11]) + int(fields[12])  # utime and stime
+        for children in process.glob("task/*/children"):
+            ticks += sum(_cpu_ticks(int(child)) for child in children.read_text().split())
+    return ticks
 
 
 def _serve(trial: Callable[[], Measurement], answers: IO[bytes]) -> NoReturn:

@@ -99,9 +99,9 @@ class _NewProcess(Child):
         with contextlib.suppress(BrokenPipeError):
             write(cast(IO[bytes], self._process.stdin), message)
 
-    def _kill(self) -> int:
+    def _kill(self, grace: float) -> int:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(timeout=0)
+            return self._process.wait(timeout=grace)
         self._process.kill()
         return self._process.wait()
 

@@ -7,7 +7,7 @@ from lit_autotune._text import first_line
 from lit_autotune.budget import Budget, find_budget, read_status
 from lit_autotune.distributed import on_all_ranks
 from lit_autotune.errors import TuningError
-from lit_autotune.forking import can_fork, run_in_copy
+from lit_autotune.forking import Forker, UnfitForCopiesError, can_fork
 from lit_autotune.isolation import IsolationError, TrialProcess
 from lit_autotune.looks import Values
 from lit_autotune.memory import parameter_bytes, release_memory
@@ -67,6 +67,7 @@ class Prober:
         self._isolation = "none" if sandbox.trainer.world_size > 1 else isolation
         # Not the usable part: a trial that was cut short has a peak too low for memory's line.
         self._ceiling = budget.limit if budget else None
+        self._forker = Forker(budget)
         self._child = TrialProcess(sandbox, budget)
         is_simulated = budget is not None and budget.is_simulated
         self._forks = can_fork(sandbox.trainer.strategy.root_device) and not is_simulated
@@ -85,39 +86,50 @@ class Prober:
     def try_batch_size(self, values: Values, spec: TrialSpec) -> Measurement:
         """Run a trial; arguments, result and errors are those of :func:`lit_autotune.trials.try_batch_size`."""
         measured = None
-        is_risky = self._isolation == "auto" and self._is_risky(spec.batch_size)
-        if is_risky and self._forks:
-            measured = self._try_in_copy(values, spec)
-        elif is_risky or self._isolation == "process":
-            try:
-                measured = self._child.try_batch_size(values, spec)
-            except IsolationError as error:
-                self._isolation = "none"
-                self._warn(
-                    f"trials run in this process, for the objects cannot be sent to another one ({error}); classes "
-                    "of a script or notebook can, once cloudpickle is installed"
-                )
-        if measured is None:
-            measured = self._try_here(values, spec)
-        if measured is None:  # what a spoilt thread says of a size is worth nothing
-            return self.try_batch_size(values, spec)
+        while measured is None:
+            measured = self._try_where_safe(values, spec)
         self._check_rate(spec.batch_size, measured)
         if measured.peak_bytes is not None and spec.batch_size > self._largest:
             self._largest, self._taken = spec.batch_size, measured.peak_bytes - self._start_size
         return measured
 
+    def _try_where_safe(self, values: Values, spec: TrialSpec) -> Measurement | None:
+        """Run a trial; ``None`` if it came to nothing, and that place is not taken again."""
+        is_risky = self._isolation == "auto" and self._is_risky(spec.batch_size)
+        if is_risky and self._forks:
+            return self._try_in_copy(values, spec)
+        if is_risky or self._isolation == "process":
+            return self._try_in_new_process(values, spec)
+        return self._try_here(values, spec)
+
     def _try_in_copy(self, values: Values, spec: TrialSpec) -> Measurement | None:
-        """Run a trial in a copy of this process; ``None`` if it met an error that only here keeps its traceback."""
         try:
-            return run_in_copy(lambda: try_batch_size(self._sandbox, values, spec, self._ceiling), self._budget)
+            return self._forker.run(lambda: try_batch_size(self._sandbox, values, spec, self._ceiling))
         except (MemoryError, TooLittleDataError, TuningError):
             raise
-        except Exception:  # the user's, or of something that a fork breaks
+        except UnfitForCopiesError as error:
+            self._isolation = "process"
+            self._warn(
+                f"a copy of this process {error}, as with libraries that do not work after a fork (polars and numba "
+                "are such): trials run in a new process now, as with trial_isolation = 'process'"
+            )
+            return None
+        except Exception:  # the user's, or of something that a fork breaks; only here does it keep its traceback
             self._forks = False
+            return self._try_here(values, spec)
+
+    def _try_in_new_process(self, values: Values, spec: TrialSpec) -> Measurement | None:
+        try:
+            return self._child.try_batch_size(values, spec)
+        except IsolationError as error:
+            self._isolation = "none"
+            self._warn(
+                f"trials run in this process, for the objects cannot be sent to another one ({error}); classes "
+                "of a script or notebook can, once cloudpickle is installed"
+            )
             return None
 
     def _try_here(self, values: Values, spec: TrialSpec) -> Measurement | None:
-        """Run a trial in this process; ``None`` if from now on that must be done elsewhere."""
         try:
             return try_batch_size(self._sandbox, values, spec, self._ceiling)
         except MemoryError as error:
@@ -128,7 +140,7 @@ class Prober:
                 f"oneDNN ran out of memory ({first_line(error)}), and may refuse convolutions and layers of new sizes "
                 "in this process from now on: train in a new one, or tune with trial_isolation = 'process'"
             )
-            return None
+            return None  # what a spoilt thread says of a size is worth nothing
 
     def _check_rate(self, batch_size: int, measured: Measurement) -> None:
         """Take a collapse of throughput for what it is where memory is shared: not enough of it."""

@@ -15,6 +15,9 @@ from lit_autotune.sizes import format_size
 from lit_autotune.trial_process import read
 
 POLL_SECONDS = 0.02
+DYING_SECONDS = 10
+"""How long a process may take to end after its pipes were closed: the system may be writing a core dump."""
+
 NEAR = 0.5
 """A size that may take this share of the memory at hand could get the process killed: trials are bounded, not exact."""
 
@@ -37,13 +40,13 @@ class Child(ABC):
         """The pickled answer; ``None`` if the child has ended."""
         return read(self._output)
 
-    def kill(self) -> int:
-        """End it if it has not ended yet; returns its exit code, negative for a signal."""
+    def kill(self, grace: float = 0) -> int:
+        """End it if it does not end by itself within some seconds; returns its exit code, negative for a signal."""
         self._output.close()
-        return self._kill()
+        return self._kill(grace)
 
     @abstractmethod
-    def _kill(self) -> int: ...
+    def _kill(self, grace: float) -> int: ...
 
 
 class Watcher:
@@ -58,7 +61,7 @@ class Watcher:
         self._budget, self._watches = budget, watches
 
     def answer(self, child: Child, taken: Callable[[dict[str, int]], int]) -> tuple[str, Any]:
-        """The child's next answer: what kind it is, and what it is. A child that died has ``failed``.
+        """The child's next answer: what kind it is, and what it is; the cause of death if it ``died``.
 
         Args:
             child: It is ended if it takes more than there is.
@@ -73,7 +76,7 @@ class Watcher:
                     return "failed", MemoryError(f"took {format_size(peak)}, more than {budget}")
             message = child.receive()
             if message is None:
-                return "failed", self._obituary(child.kill(), peak)
+                return "died", self._obituary(child.kill(DYING_SECONDS), peak)
             stack.pop_all()
         kind, value = pickle.loads(message)
         return kind, value

@@ -32,7 +32,7 @@ def run(strategy, *scenario, launcher=()):
     ("strategy", "launcher"),
     [
         ("ddp", ()),
-        ("ddp", ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29513")),
+        ("ddp", ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")),
         ("ddp_find_unused_parameters_true", ()),
     ],
     ids=["ddp", "torchrun", "ddp_find_unused_parameters_true"],

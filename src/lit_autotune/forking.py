@@ -22,7 +22,7 @@ from lit_autotune.trial_process import answer
 from lit_autotune.types import Measurement
 from lit_autotune.watching import POLL_SECONDS, Child, Watcher
 
-STUCK_SECONDS = 15
+STUCK_SECONDS = 10
 """A copy that computes nothing for so long waits for a lock: a thread held it that the copy does not have."""
 
 PR_SET_PDEATHSIG = 1
@@ -98,7 +98,7 @@ class _Copy(Child):
         os.close(writer)
         super().__init__(pid, os.fdopen(reader, "rb"))
         self._code: int | None = None
-        self._worked = (0, time.monotonic())
+        self._looked = (0, time.monotonic())
 
     def has_answered(self) -> bool:
         """As of any child.
@@ -108,11 +108,12 @@ class _Copy(Child):
         """
         if super().has_answered():
             return True
-        ticks, now = _cpu_ticks(self.pid), time.monotonic()
-        if ticks != self._worked[0]:
-            self._worked = ticks, now
-        elif now - self._worked[1] > STUCK_SECONDS:
-            raise UnfitForCopiesError("waits for ever")
+        now = time.monotonic()
+        if now - self._looked[1] > STUCK_SECONDS:
+            ticks = _cpu_ticks(self.pid)
+            if ticks == self._looked[0]:
+                raise UnfitForCopiesError("waits for ever")
+            self._looked = ticks, now
         return False
 
     def _kill(self, grace: float) -> int:

@@ -167,7 +167,7 @@ def draw(results: dict[Key, Any]) -> None:
     left.set_yticks(range(len(names)), names, fontsize=9)
     left.plot([], [], "o", color="#c0392b", label="does not fit afterwards")
     left.plot([], [], "x", color="#c0392b", label="no answer")
-    left.legend(fontsize=8, frameon=False, loc="lower right")
+    left.legend(fontsize=8, frameon=False, loc="upper right")
     right.set_xscale("log")
     titles = {left: "size found / largest that runs", right: "wall time / Lightning's binsearch"}
     for axes, title in titles.items():

@@ -188,15 +188,24 @@ class TwoPartsError(Exception):
         super().__init__(f"{what} in {where}")
 
 
+class Fails(Net):
+    """Fails with an error that cannot be received."""
+
+    def training_step(self, batch, batch_idx):
+        raise TwoPartsError("my own mistake", "a step")
+
+
 def test_errors_in_a_copy_that_cannot_be_received_leave_no_process():
     """As before, and the copy that sent it is gone."""
-
-    class Fails(Net):
-        def training_step(self, batch, batch_idx):
-            raise TwoPartsError("my own mistake", "a step")
-
     with pytest.raises(TwoPartsError, match="my own mistake in a step"):
         near_the_limit(Fails())
+    assert children() == []
+
+
+def test_errors_in_a_child_that_cannot_be_received_are_told():
+    """By name and text, not as whatever their receipt fails with."""
+    with pytest.raises(RuntimeError, match="TwoPartsError: my own mistake in a step"):
+        tuned(Fails())
     assert children() == []
 
 

@@ -61,12 +61,8 @@ class Forker:
         """
         files = read_status().get("RssFile", 0)
         copy = _Copy(lambda: _as_here(trial(), files))
-        try:
-            kind, value = self._watcher.answer(
-                copy, lambda status: max(0, files - status.get("RssFile", 0)) + status.get("VmRSS", 0)
-            )
-        finally:
-            copy.kill()
+        kind, value = self._watcher.answer(copy, lambda status: _missing(files, status) + status.get("VmRSS", 0))
+        copy.kill()
         if kind == "died" and not self._proven:
             raise UnfitForCopiesError("died")
         self._proven = True
@@ -77,9 +73,14 @@ class Forker:
 
 
 def _as_here(measured: Measurement, files: int) -> Measurement:
-    """What the original would have measured: a copy begins without the pages of libraries, and loads what it needs."""
-    missing = max(0, files - read_status().get("RssFile", 0))
+    """What the original would have measured."""
+    missing = _missing(files, read_status())
     return measured._replace(peak_bytes=measured.peak_bytes and measured.peak_bytes + missing)
+
+
+def _missing(files: int, status: dict[str, int]) -> int:
+    """Pages of libraries that the original has: a copy begins without them, and loads what it needs."""
+    return max(0, files - status.get("RssFile", 0))
 
 
 class _Copy(Child):

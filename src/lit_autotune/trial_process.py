@@ -57,7 +57,8 @@ def _set_up(payload: bytes) -> Any:
 def _send(stream: IO[bytes], message: tuple[str, Any]) -> None:
     try:
         data = pickle.dumps(message)
-    except Exception:  # the user's exception cannot be pickled
+        pickle.loads(data)
+    except Exception:  # the user's exception cannot be sent, or not received
         data = pickle.dumps((message[0], RuntimeError(f"{type(message[1]).__name__}: {message[1]}")))
     write(stream, data)
 

@@ -77,8 +77,8 @@ class Watcher:
             message = child.receive()
             if message is None:
                 return "died", self._obituary(child.kill(DYING_SECONDS), peak)
+            kind, value = pickle.loads(message)
             stack.pop_all()
-        kind, value = pickle.loads(message)
         return kind, value
 
     def _obituary(self, code: int, peak: int) -> Exception:

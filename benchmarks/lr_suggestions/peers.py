@@ -12,6 +12,7 @@ import matplotlib as mpl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.lr_suggestions import suite
 from benchmarks.lr_suggestions.tasks import BATCH_SIZE, Task, load
 from benchmarks.lr_suggestions.truth import SWEEP_STEPS
 
@@ -94,3 +95,8 @@ def torch_lr_finder(task: Task, low: float, high: float, seed: int) -> Answer:
 
 
 PEERS = {"Lightning 2.6 `Tuner.lr_find`": lightning_tuner, "torch-lr-finder": torch_lr_finder}
+
+
+def run_on(task: Task) -> tuple[str, ...]:
+    """Names of the tools that are run on a task: of all tasks the held-out ones, where it counts."""
+    return tuple(PEERS) if task in suite.HELD_OUT else ()

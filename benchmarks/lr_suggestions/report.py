@@ -43,7 +43,7 @@ def judge_all(results: dict[Key, Any], part: str) -> Verdicts:
                 for name, formula in FORMULAS.items():
                     value = _safely(formula, np.array(rates), np.array(losses))
                     verdicts.setdefault(name, []).append(ground.judge(window, seed, value))
-                for name in peers.PEERS if part == "held-out" else ():
+                for name in peers.run_on(task):
                     value = results["peer", task.name, window, seed, name]["value"]
                     verdicts.setdefault(f"{name}, run", []).append(ground.judge(window, seed, value))
     return verdicts
@@ -164,7 +164,7 @@ def _steps(results: dict[Key, Any], part: str) -> str:
         if kind == "sweep" and name in names
     ]
     text = f"Steps of a range test of {truth.SWEEP_STEPS}, stopped where it diverges: lit-autotune {np.mean(own):.0f}"
-    for peer in peers.PEERS if part == "held-out" else ():
+    for peer in dict.fromkeys(peer for task in PARTS[part] for peer in peers.run_on(task)):
         steps = [
             value["steps"]
             for (kind, name, *rest), value in results.items()

@@ -48,7 +48,7 @@ def measure(wanted: Iterable[Key]) -> dict[Key, Any]:
 
 
 def ground_and_sweeps() -> Iterator[Key]:
-    """Training on the grid, range tests, and those of the other tools, which are run on the held-out part only."""
+    """Training on the grid, range tests, and those of the other tools."""
     from benchmarks.lr_suggestions import peers, suite, truth
 
     for task in suite.ALL:
@@ -58,7 +58,7 @@ def ground_and_sweeps() -> Iterator[Key]:
         for window in truth.RANGES:
             for seed in truth.SWEEP_SEEDS:
                 yield "sweep", task.name, window, seed
-                for peer in peers.PEERS if task in suite.HELD_OUT else ():
+                for peer in peers.run_on(task):
                     yield "peer", task.name, window, seed, peer
 
 

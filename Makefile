@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 
 demo: $(READY)
 	$(BIN)/autotune fit --config examples/digits/autotune.toml
+	$(BIN)/python examples/digits/untouched_or_tuned.py
 
 test: $(READY)
 	$(BIN)/pytest

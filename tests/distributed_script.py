@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from lit_autotune import TunerConfig, tune
+from lit_autotune import TunerConfig, comparison, tune
 from models import RandomBlobs, RandomNet
 
 MIB = 2**20
@@ -74,6 +74,7 @@ class Guarded(RandomBlobs):
 def main():
     """Tune, say what was found, and fit."""
     strategy, scenario = sys.argv[1:3]
+    comparison.SECONDS = 60.0  # a loaded machine must not make a difference
     os.environ["SCENARIO"] = scenario
     torch.set_num_threads(1)
     pl.seed_everything(1, verbose=False)
@@ -99,6 +100,8 @@ def main():
         lr_num_training=30,
         lr_num_repeats=2 if scenario == "races" else 1,
         lr_verify=scenario == "races",
+        batch_size_target="largest",
+        compare=scenario == "compared",
         verbose=False,
     )
     found = {}
@@ -110,6 +113,8 @@ def main():
         if report.batch_size and report.learning_rate:
             found["outcomes"] = {trial.batch_size: trial.outcome for trial in report.batch_size.trials}
             found["losses"] = report.learning_rate.curve.losses
+            compared = report.comparison.values if report.comparison else ()
+            found["compared"] = [(values.batch_size, values.learning_rate, values.loss) for values in compared]
             found["races"] = [heat.score for heat in report.learning_rate.races]
     except Exception as error:
         found = {"error": f"{type(error).__name__}: {error}"}

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy
 
+AS_FOUND = {"batch_size_target": "largest", "compare": False}
+"""Settings with which what is found is applied: for tests of how it is found."""
+
 
 def blobs(samples=256, features=8, classes=3, seed=0):
     """Points around a few centres, and their labels."""

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from models import Augmented, RandomNet
+from models import AS_FOUND, Augmented, RandomNet
 
 CONFIG = {
+    **AS_FOUND,
     "use_batch_size_tuning": True,
     "batch_size_max": 4,
     "use_learning_rate_tuning": True,

@@ -31,6 +31,9 @@ FLOORS = [
         "memory_model",
         "bracket",
         "throughput",
+        "batch_choice",
+        "plan",
+        "comparison",
     },
     {"registry", "plugin_checks", "settings", "suggestions", "search"},
     {
@@ -66,8 +69,22 @@ FLOORS = [
         "untraceable",
         "distributed",
         "trainers",
+        "previews",
     },
-    {"orchestrator", "range_test", "report", "experiment", "console", "pinning", "tuner", "lr_finder", "estimate"},
+    {
+        "orchestrator",
+        "range_test",
+        "rate_search",
+        "candidates",
+        "preview_budget",
+        "report",
+        "experiment",
+        "console",
+        "pinning",
+        "tuner",
+        "lr_finder",
+        "estimate",
+    },
     {"cli"},
 ]
 BESIDE = {"builtin", "testing", "__init__"}

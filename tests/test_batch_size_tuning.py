@@ -16,11 +16,11 @@ from lit_autotune.memory_plot import plot_memory
 from lit_autotune.orchestrator import TuningContext
 from lit_autotune.sandbox import Sandbox
 from lit_autotune.types import BatchSizeTrial
-from models import Blobs, Net, quiet_trainer
+from models import AS_FOUND, Blobs, Net, quiet_trainer
 
 
 def tuned(module, data, trainer=None, **fields):
-    config = TunerConfig(use_batch_size_tuning=True, verbose=False, **fields)
+    config = TunerConfig(use_batch_size_tuning=True, verbose=False, **{**AS_FOUND, **fields})
     return tune(trainer or quiet_trainer(), module, data, config).batch_size
 
 
@@ -315,7 +315,8 @@ trainer, module, data = quiet_trainer(max_epochs=1, limit_train_batches=4), Wide
 trainer.fit(Wide(), datamodule=Many(batch_size=4))  # let libraries start their threads without a limit
 used = int(open("/proc/self/status").read().split("VmData:")[1].split()[0]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + 600 * 2**20,) * 2)
-config = TunerConfig(use_batch_size_tuning=True, batch_size_mode="binsearch", verbose=False)
+fields = {"batch_size_mode": "binsearch", "batch_size_target": "largest", "verbose": False}
+config = TunerConfig(use_batch_size_tuning=True, **fields)
 size, _ = config.run_tuning(trainer, module, data)
 trainer = quiet_trainer(max_epochs=1, limit_train_batches=4)
 trainer.fit(module, datamodule=data)

@@ -71,7 +71,7 @@ def test_all_built_ins_are_covered():
     offered = {offer for plugin in REGISTRY.plugins if plugin.name in BUILT_IN for offer in plugin.provides}
     covered = {f"suggester {suggester.name}" for suggester in SUGGESTERS}
     covered |= {f"batch-size strategy {strategy.name}" for strategy in STRATEGIES}
-    assert offered == covered | {"step batch_size", "step learning_rate"}
+    assert offered == covered | {"step batch_size", "step learning_rate", "step comparison"}
 
 
 def test_checks_have_readable_names():

@@ -50,6 +50,8 @@ test_after_training = true
 [tuner_config]
 use_batch_size_tuning = true
 batch_size_max = 32             # small data
+batch_size_target = "largest"
+compare = false
 use_learning_rate_tuning = true
 lr_num_training = 40
 lr_min = 1e-5
@@ -68,7 +70,7 @@ lr = 0.001  # to be tuned
 class_path = "train.py:MyData"
 batch_size = 16
 """
-QUICK = ["--batch-size-max", "8", "--lr-num-training", "30", "--lr-min", "1e-5"]
+QUICK = ["--batch-size-max", "8", "--lr-num-training", "30", "--lr-min", "1e-5", "--compare", "false"]
 
 
 @pytest.fixture
@@ -290,7 +292,8 @@ def test_suggest_reads_a_saved_curve(project):
     assert done.returncode == 0, done.stderr
     report = TuningReport.model_validate_json((project / "r.json").read_bytes())
     for suggestion in report.learning_rate.suggestions:
-        assert f"{suggestion.value:.2e}  {suggestion.quality}" in done.stdout
+        value = "-".ljust(8) if suggestion.value is None else f"{suggestion.value:.2e}"
+        assert f"{value}  {suggestion.quality}" in done.stdout
     for reason in next(answer.reasons for answer in report.learning_rate.suggestions if answer.suggester == "valley"):
         assert reason in done.stdout
     assert re.search(r"^\* valley", done.stdout, re.M)
@@ -342,3 +345,13 @@ def test_blocked_plugin_is_gone(project):
     report = TuningReport.model_validate_json((project / "r.json").read_bytes())
     asked = [suggestion.suggester for suggestion in report.learning_rate.suggestions]
     assert asked == ["consensus", "drop", "lightning", "minimum", "slide", "steepest"]
+
+
+@pytest.mark.parametrize(("flag", "points"), [("--quick", 50), ("--thorough", 100)])
+def test_presets(project, capsys, flag, points):
+    """They stand for the guide's settings, above the file; both at once are refused."""
+    assert main(["config", flag]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"lr_num_training +{points} +{flag}", shown)
+    with pytest.raises(SystemExit):
+        main(["config", "--quick", "--thorough"])

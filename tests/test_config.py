@@ -278,3 +278,15 @@ def test_pyproject_with_mistakes(text):
     write_file(text, "pyproject.toml")
     with pytest.raises(ConfigError, match=r"^pyproject\.toml"):
         TunerSettings.load()
+
+
+@pytest.mark.parametrize(("preset", "points", "trials"), [("quick", 50, 10), ("thorough", 100, 25)])
+def test_presets_are_flags_for_several_values(preset, points, trials, tmp_path):
+    """They go above the file and below a flag for one value; sources name them."""
+    Path("my.toml").write_text("[tuner_config]\nlr_num_training = 77\nbatch_size_max_trials = 7\nlr_min = 1e-6\n")
+    settings = TunerSettings.load(preset=preset, config_file="my.toml")
+    config = settings.config
+    assert (config.lr_num_training, config.batch_size_max_trials, config.lr_min) == (points, trials, 1e-6)
+    assert settings.sources["lr_num_training"] == f"--{preset}"
+    settings = TunerSettings.load(flags={"lr_num_training": 60}, preset=preset, config_file="my.toml")
+    assert settings.config.lr_num_training == 60

@@ -51,6 +51,16 @@ def test_all_ranks_find_the_same(strategy, launcher):
     assert Path("prepared").read_text() == "xx"  # once for the tuning, once for the fit
 
 
+def test_all_ranks_compare_alike():
+    """Previews have as many steps on all ranks, the same scores, and the same values win."""
+    found = run("ddp", "compared")
+    assert {**found["found_0"], "rank": 1} == found["found_1"]
+    compared = found["found_0"]["compared"]
+    assert len(compared) >= 2
+    sizes_and_rates = [tuple(values[:2]) for values in compared]
+    assert (found["found_0"]["batch_size"], found["found_0"]["learning_rate"]) in sizes_and_rates
+
+
 def test_all_ranks_race_and_repeat_alike():
     """Races and repeats end at the same step on all ranks, with the same winner."""
     found = run("ddp", "races")

@@ -105,3 +105,15 @@ def test_links_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_demos_table(tmp_path):
+    """Trainings that really ran, untouched and tuned, on three seeds, and an honest last line; here of one epoch."""
+    for name in ("digits.py", "untouched_or_tuned.py", "much_too_low.toml"):
+        text = (ROOT / "examples/digits" / name).read_text()
+        (tmp_path / name).write_text(text.replace("max_epochs = 15", "max_epochs = 1"))
+    command = [sys.executable, "untouched_or_tuned.py", "much_too_low.toml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout.count("untouched"), done.stdout.count(" tuned ")) == (4, 3)  # the title names both
+    assert re.search(r"^Tuning (wins|does not win): test accuracy [+-]0\.\d{3} in the mean", done.stdout, flags=re.M)

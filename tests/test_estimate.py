@@ -21,7 +21,7 @@ from lit_autotune.estimate import first_guess, largest_within
 from lit_autotune.sandbox import Sandbox
 from lit_autotune.testing import memory_limit
 from lit_autotune.twin import Twin
-from models import CNN, Blobs, Images, Net, RandomNet, blobs, quiet_trainer
+from models import AS_FOUND, CNN, Blobs, Images, Net, RandomNet, blobs, quiet_trainer
 
 MIB = 2**20
 TOLERANCE = 1e-3
@@ -217,7 +217,8 @@ def test_the_search_agrees():
     memory = 4 * MIB
     (estimate,) = estimate_batch_sizes(quiet_trainer(), CNN(), Images(), memory=[memory])
     module, data = CNN(), Images()
-    config = TunerConfig(use_batch_size_tuning=True, verbose=False, batch_size_mode="binsearch", batch_size_margin=0)
+    fields = {**AS_FOUND, "batch_size_mode": "binsearch", "batch_size_margin": 0}
+    config = TunerConfig(use_batch_size_tuning=True, verbose=False, **fields)
     with memory_limit(memory):
         found = tune(quiet_trainer(), module, data, config).batch_size
     assert estimate.batch_size == pytest.approx(found.chosen, rel=0.02)

@@ -20,10 +20,10 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, Re
 from torch.utils.data import DataLoader
 
 from lit_autotune import ConfigError, Tuner, TunerConfig, tune
-from models import Blobs, Net, RandomBlobs, RandomNet, quiet_trainer
+from models import AS_FOUND, Blobs, Net, RandomBlobs, RandomNet, quiet_trainer
 from rigged import fitted
 
-CONFIG = {"batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40, "verbose": False}
+CONFIG = {**AS_FOUND, "batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40, "verbose": False}
 QUICK = {"min_lr": 1e-5, "num_training": 40}
 
 
@@ -296,11 +296,11 @@ def test_short_data_are_no_divergence(limits, capsys):
 
 
 def test_trainer_without_progress_bar_keeps_the_tuner_silent(capsys, recwarn):
-    """darts 2334, 13026: without a progress bar nothing is printed, and there are no warnings."""
-    trainer = quiet_trainer()
+    """darts 2334, 13026: without a progress bar nothing is printed; where enough steps are left there is no warning."""
+    trainer = quiet_trainer(max_epochs=100)
     capsys.readouterr()
     tuner = Tuner(trainer)
-    tuner.scale_batch_size(Net(), datamodule=Blobs(), max_val=32)
+    tuner.scale_batch_size(Net(), datamodule=Blobs(samples=1000), max_val=32)
     tuner.scale_batch_size(ValidatedNet(), datamodule=Validated(), method="validate", max_val=32)
     tuner.lr_find(Net(), datamodule=Blobs(), **QUICK)
     captured = capsys.readouterr()

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lit_autotune import TuningError, tune
 from lit_autotune.budget import read_status
 from lit_autotune.config import TunerConfig
-from models import Blobs, Net, quiet_trainer
+from models import AS_FOUND, Blobs, Net, quiet_trainer
 
 MIB = 2**20
 
@@ -93,7 +93,13 @@ class Raises(Net):
 
 
 def tuned(module, datamodule=None, **fields):
-    defaults = {"use_batch_size_tuning": True, "batch_size_max": 64, "trial_isolation": "process", "verbose": False}
+    defaults = {
+        **AS_FOUND,
+        "use_batch_size_tuning": True,
+        "batch_size_max": 64,
+        "trial_isolation": "process",
+        "verbose": False,
+    }
     return tune(quiet_trainer(), module, datamodule or Blobs(), TunerConfig(**{**defaults, **fields})).batch_size
 
 

@@ -10,9 +10,10 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from lit_autotune import TunerConfig, tune
-from models import Blobs, Net, blobs, quiet_trainer
+from models import AS_FOUND, Blobs, Net, blobs, quiet_trainer
 
 CONFIG = {
+    **AS_FOUND,
     "use_batch_size_tuning": True,
     "batch_size_max": 16,
     "use_learning_rate_tuning": True,

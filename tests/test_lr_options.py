@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import ConfigError, LRSuggester, LRSuggestion, TunerConfig, TuningReport, hookimpl, tune
 from lit_autotune.cli import main
+from lit_autotune.races import FACTOR, LOWER, RUNS
 from lit_autotune.range_test import combine
 from lit_autotune.registry import Registry
 from lit_autotune.schedules import convert
@@ -24,7 +25,14 @@ RATES = tuple(10**-k for k in range(9, 0, -1))
 
 
 def tuned(module, data=None, trainer=None, registry=None, **fields):
-    fields = {"lr_min": 1e-5, "lr_num_training": 60, "lr_auto_extend": False, "lr_verify": False, **fields}
+    fields = {
+        "lr_min": 1e-5,
+        "lr_num_training": 60,
+        "lr_auto_extend": False,
+        "lr_verify": False,
+        "compare": False,
+        **fields,
+    }
     config = TunerConfig(use_learning_rate_tuning=True, verbose=False, **fields)
     return tune(trainer or quiet_trainer(), module, data or Blobs(), config, registry=registry).learning_rate
 
@@ -53,10 +61,11 @@ class Quadratic(Net):
     batches: list
 
     def training_step(self, batch, batch_idx):
-        if self.trainer.global_step == 0:
+        if self.training and self.trainer.global_step == 0:
             self.starts.append(self.network[0].weight.detach().clone())
             self.batches.append([])
-        self.batches[-1].append(batch[0])
+        if self.training:
+            self.batches[-1].append(batch[0])
         return (self.network[0].weight ** 2).sum() / 2 + 0 * self.network(batch[0]).sum()
 
     def configure_optimizers(self):
@@ -114,6 +123,25 @@ def test_a_max_lr_with_a_setting_of_its_own_is_written_there():
     assert module.lr == 1e-3
 
 
+def test_a_module_with_nothing_but_a_max_lr_is_tuned():
+    """The guide's scheduler section names it; there need be no lr or learning_rate beside it."""
+
+    class Peaked(Net):
+        def __init__(self):
+            super().__init__()
+            del self.lr
+            self.max_lr = 0.01
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.Adam(self.parameters())
+            return [optimizer], [OneCycleLR(optimizer, self.max_lr, total_steps=100)]
+
+    module = Peaked()
+    result = tuned(module)
+    assert (result.places, result.old, result.kind) == (("module.max_lr",), 0.01, "max_lr")
+    assert module.max_lr == result.chosen
+
+
 def test_a_max_lr_that_cannot_be_written_is_reported():
     """A peak that no setting changes stays, and so does the optimizer's rate; the user is told."""
     module = scheduled(lambda optimizer, module: OneCycleLR(optimizer, max_lr=0.01, total_steps=100))
@@ -148,36 +176,39 @@ def test_converting_there_and_back(value, kind, wanted):
     assert convert(convert(value, kind, wanted), wanted, kind) == pytest.approx(value)
 
 
-def test_races_begin_alike_and_half_of_the_best_is_applied():
-    """From the same weights on the same batches each; half of the rate that ends lowest is written."""
+def test_races_begin_alike_and_climb():
+    """From the same weights on the same batches each; a rate half a step below the best is written."""
     module = Quadratic()
     start = module.network[0].weight.detach().clone()
     result = tuned(module, **answering(1e-3), lr_verify=True)
-    assert result.chosen == module.lr == result.races[0].learning_rate / 2 > 1e-3
-    assert len(result.races) > 3  # the best was at an edge
-    sweep, *races = Quadratic.batches
+    assert result.chosen == module.lr == pytest.approx(result.races[0].learning_rate / LOWER)
+    assert result.chosen > 1e-3
+    assert len(result.races) == RUNS  # the best was at an edge
+    _, first, *others = Quadratic.batches
     assert all(torch.equal(one, start) for one in Quadratic.starts)
-    for batches in (sweep, *races[1:]):
-        assert all(torch.equal(one, other) for one, other in zip(batches, races[0], strict=False))
+    for batches in others:
+        assert all(torch.equal(one, other) for one, other in zip(batches, first, strict=False))
     assert result.extra_steps == sum(len(heat.losses) for heat in result.races)
     assert [heat.score for heat in result.races] == sorted(heat.score for heat in result.races)
 
 
 def test_a_race_that_diverges_is_stopped():
     """A rate that explodes neither trains to its end nor wins."""
-    result = tuned(Quadratic(), **answering(0.8), lr_verify=True)
+    result = tuned(Quadratic(), **answering(1.2), lr_verify=True, trainer=quiet_trainer(max_epochs=16))
     lost = [heat for heat in result.races if heat.score == math.inf]
-    assert [heat.learning_rate for heat in lost] == [pytest.approx(0.8 * 10**0.5)]
-    assert len(lost[0].losses) < 50
+    assert [heat.learning_rate for heat in lost] == [pytest.approx(1.2 * FACTOR)]
+    assert len(lost[0].losses) < 50 < len(result.races[0].losses)
     assert result.extra_steps == sum(len(heat.losses) for heat in result.races)
-    assert result.chosen < 1
+    assert result.chosen < 1.2
 
 
-def test_races_that_all_diverge():
-    """Half of the lowest of their rates is taken, with a warning."""
+@pytest.mark.parametrize("old", [1e-3, None])
+def test_races_that_all_diverge(old):
+    """The present rate stays; without one the lowest that was raced is taken. Both with a warning."""
     with pytest.warns(UserWarning, match="all races diverged"):
-        result = tuned(Quadratic(), **answering(1e5), lr_verify=True)
-    assert result.chosen == min(heat.learning_rate for heat in result.races) / 2
+        result = tuned(Quadratic(lr=old), **answering(1e5), lr_verify=True)
+    assert result.chosen == (old or min(heat.learning_rate for heat in result.races))
+    assert result.applied == (old is None)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +217,7 @@ def test_races_that_all_diverge():
 )
 def test_when_races_are_run(verify, points, expected):
     """By default only where the suggestion is doubtful, here for too few points."""
-    result = tuned(Net(), lr_verify=verify, lr_num_training=points)
+    result = tuned(Net(), lr_verify=verify, lr_num_training=points, lr_max=100.0)
     assert (suggestion_of(result).quality == "doubtful") == (points == 20)
     assert bool(result.races) == expected
 
@@ -198,7 +229,7 @@ def test_races_are_shown(capsys):
     shown = capsys.readouterr().out
     for heat in result.races:
         assert shown.count(f"{heat.learning_rate:.2e}") >= 2
-    assert "Races at constant rates" in shown
+    assert "Races   " in shown
 
 
 @pytest.mark.parametrize(
@@ -391,7 +422,7 @@ def test_held_out_loss_that_cannot_be_had(module, data, message):
 
 def test_a_saved_report_holds_all_and_is_read_again(capsys):
     """Repeats, races and their infinite scores survive the file, and other rules read the curve in it."""
-    arguments = answering(0.8)
+    arguments = answering(1.2)
     config = TunerConfig(
         use_learning_rate_tuning=True,
         lr_suggester=arguments["lr_suggester"],
@@ -401,7 +432,7 @@ def test_a_saved_report_holds_all_and_is_read_again(capsys):
         lr_verify=True,
         verbose=False,
     )
-    report = tune(quiet_trainer(), Quadratic(), Blobs(), config, registry=arguments["registry"])
+    report = tune(quiet_trainer(max_epochs=16), Quadratic(), Blobs(), config, registry=arguments["registry"])
     assert any(heat.score == math.inf for heat in report.learning_rate.races)
     Path("report.json").write_text(report.model_dump_json())
     assert TuningReport.model_validate_json(Path("report.json").read_text()) == report

@@ -10,7 +10,7 @@ from lightning.pytorch.tuner import Tuner
 from lit_autotune import BatchSizeError, TunerConfig, tune
 from lit_autotune.memory import is_out_of_memory
 from lit_autotune.testing import memory_limit
-from models import CNN, Blobs, Images, Net, quiet_trainer
+from models import AS_FOUND, CNN, Blobs, Images, Net, quiet_trainer
 
 KIB, MIB, ANY = 2**10, 2**20, 2**60
 
@@ -124,7 +124,7 @@ def test_a_whole_fit_runs_out_of_memory_forward_and_backward():
 
 def tuned(limit, mode="binsearch", **fields):
     module, data = CNN(), Images()
-    margins = {"batch_size_margin": 0, "memory_margin": 0}
+    margins = {**AS_FOUND, "batch_size_margin": 0, "memory_margin": 0}
     config = TunerConfig(use_batch_size_tuning=True, verbose=False, batch_size_mode=mode, **{**margins, **fields})
     with memory_limit(limit):
         return tune(quiet_trainer(), module, data, config).batch_size

@@ -13,7 +13,7 @@ from lit_autotune.registry import Registry
 from lit_autotune.suggestions import suggest_all
 from lit_autotune.testing import valley
 from lit_autotune.types import LRCurve
-from models import Blobs, Net, quiet_trainer
+from models import AS_FOUND, Blobs, Net, quiet_trainer
 
 SUGGESTERS = ["consensus", "drop", "lightning", "minimum", "slide", "steepest", "valley"]
 HEAD = """
@@ -444,7 +444,7 @@ def test_every_hook_is_called_in_its_turn(install):
         lr_suggester="eighth",
     )
     module, data = Net(), Blobs()
-    report = tune(quiet_trainer(), module, data, config, registry=registry)
+    report = tune(quiet_trainer(max_epochs=20), module, data, config, registry=registry)
     assert calls == [
         "is_enabled",
         "prepare",
@@ -564,4 +564,6 @@ def test_registering_a_broken_object_is_refused(plugin, complaint):
 
 def lr_config(**fields):
     """A quick range test that says nothing but warnings."""
-    return TunerConfig(**{"use_learning_rate_tuning": True, "lr_min": 1e-5, "lr_num_training": 30, **fields})
+    return TunerConfig(
+        **{**AS_FOUND, "use_learning_rate_tuning": True, "lr_min": 1e-5, "lr_num_training": 30, **fields}
+    )

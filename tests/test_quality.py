@@ -32,7 +32,6 @@ GOOD = {
     "small unit": 1e-6 * fall(),
     "negative": fall(start=-5.0, depth=3.0),
     "through nought": fall(start=0.0, depth=2.0),
-    "never climbs": fall(climbs=False),
 }
 
 
@@ -52,6 +51,7 @@ DOUBTFUL = {
     ),
     "noise": (fall(depth=0.5, start=-2.0, noise=1.0), r"jumps by 0\.\d+ from step to step.*bigger batch"),
     "still falling": (fall(at=0.0, climbs=False), r"not turned up to the highest rate, 1e\+00; raise lr_max"),
+    "never turns up again": (fall(climbs=False), r"not turned up to the highest rate, 1e\+00; raise lr_max"),
     "never moves": (2.3 + 0.2 * NOISE, r"not turned up to the highest rate, 1e\+00; raise lr_max"),
     "rises at once": (5 + np.abs(LOGS + 7.7), r"lowest at the first rates, about 1e-08; lower lr_min"),
 }

@@ -9,12 +9,19 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, St
 
 from lit_autotune import ConfigError, LRSuggestionError, TunerConfig, tune
 from lit_autotune.curves import lr_ladder
-from models import Blobs, Net, quiet_trainer
+from models import AS_FOUND, Blobs, Net, quiet_trainer
 
 
 def tuned(module, data=None, trainer=None, **fields):
     """A range test of a single sweep, if not said otherwise."""
-    fields = {"lr_min": 1e-5, "lr_num_training": 40, "lr_auto_extend": False, "lr_verify": False, **fields}
+    fields = {
+        "lr_min": 1e-5,
+        "lr_num_training": 40,
+        "lr_auto_extend": False,
+        "lr_verify": False,
+        "compare": False,
+        **fields,
+    }
     config = TunerConfig(use_learning_rate_tuning=True, verbose=False, **fields)
     return tune(trainer or quiet_trainer(), module, data or Blobs(), config).learning_rate
 
@@ -370,7 +377,13 @@ def test_batch_size_found_first_is_used_for_the_sweep():
             return super().training_step(batch, batch_idx)
 
     config = TunerConfig(
-        use_batch_size_tuning=True, use_learning_rate_tuning=True, batch_size_max=64, lr_min=1e-5, verbose=False
+        use_batch_size_tuning=True,
+        use_learning_rate_tuning=True,
+        batch_size_max=64,
+        lr_min=1e-5,
+        lr_verify=False,
+        verbose=False,
+        **AS_FOUND,
     )
     report = tune(quiet_trainer(), Sizes(), Blobs(), config)
     assert report.batch_size.chosen == 64

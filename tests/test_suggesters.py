@@ -144,7 +144,8 @@ def test_consensus_stays_below_where_the_loss_climbs(climb, seed):
 def test_consensus_of_a_loss_that_stays_low_after_an_early_fall():
     """A dead net's loss is lowest anywhere; what counts is where it fell."""
     dead = 2.3 - 1.5 / (1 + np.exp(-6 * (LOGS + 5))) - 0.01 * (LOGS > -0.2)
-    assert minimum.suggest(curve(dead)) > 1e-2
+    with pytest.raises(LRSuggestionError, match="never turns up again"):
+        minimum.suggest(curve(dead))
     assert 1e-6 < consensus.suggest(curve(dead)) < 3e-4
 
 

@@ -249,7 +249,7 @@ def test_experiment():
     """The example's file gives its trainer, module and datamodule, its class paths relative to the file."""
     shutil.copytree(DIGITS, "copied")
     config = ExperimentConfig.from_toml("copied/autotune.toml")
-    assert (config.tuner_config.lr_min, config.seed) == (1e-6, 1)
+    assert (config.tuner_config.use_learning_rate_tuning, config.seed) == (True, 1)
     trainer, module, datamodule = config.setup_target()
     assert isinstance(trainer, pl.Trainer)
     assert trainer.max_epochs == 15
@@ -261,7 +261,7 @@ def test_experiment():
     ("change", "message"),
     [
         (("[module_config]", "[modul_config]"), "unknown key 'modul_config'; did you mean 'module_config'"),
-        (("lr_min = 1e-6", "lr_min = 2.0"), r"lr_min \(2\) must be below lr_max"),
+        (("use_batch_size_tuning = true", "lr_min = 2.0"), r"lr_min \(2\) must be below lr_max"),
         (("seed = 1", 'seed = "one"'), "seed = 'one'"),
         (('class_path = "digits.py:DigitsCNN"', ""), r'\[module_config\] needs class_path = "package\.module:Class"'),
         (("digits.py:Digits", "digits.py:Digit"), "no attribute 'Digit"),

@@ -177,7 +177,7 @@ def test_a_module_trained_before_can_be_tuned():
     module.last_logits = module.network(torch.zeros(4, 8))
     weights, steps = fingerprint(module), trainer.global_step
     report = tune(trainer, module, data, TunerConfig(**CONFIG))
-    assert report.batch_size.chosen == 64
+    assert report.batch_size.largest == 64
     assert len(report.learning_rate.curve.losses) == 40 or report.learning_rate.curve.diverged
     assert fingerprint(module) == weights
     assert trainer.global_step == steps
@@ -222,7 +222,7 @@ def test_module_without_datamodule(tmp_path):
     module = Alone()
     size, rate = TunerConfig(**CONFIG).run_tuning(quiet_trainer(), module)
     assert (module.batch_size, module.lr) == (size, rate)
-    assert size == 64
+    assert size == 8
 
 
 def test_handles_in_a_module_are_shared_with_its_copies():

@@ -19,11 +19,11 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from torch import nn
 
 from lit_autotune import ConfigError, TunerConfig, tune
-from models import Blobs, Net, quiet_trainer
+from models import AS_FOUND, Blobs, Net, quiet_trainer
 
 
 def tuned(module, data=None, trainer=None, **fields):
-    defaults = {"batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40, "verbose": False}
+    defaults = {**AS_FOUND, "batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40, "verbose": False}
     steps = {"use_batch_size_tuning": True, "use_learning_rate_tuning": True}
     config = TunerConfig(**{**steps, **defaults, **fields})
     return tune(trainer or quiet_trainer(), module, data or Blobs(), config, save_plot=False)

@@ -22,11 +22,11 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import ConfigError, TunerConfig, TuningError, tune
-from models import Blobs, Net, blobs, quiet_trainer
+from models import AS_FOUND, Blobs, Net, blobs, quiet_trainer
 
 
 def tuned(module, data, trainer=None, **fields):
-    defaults = {"batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40, "verbose": False}
+    defaults = {**AS_FOUND, "batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40, "verbose": False}
     config = TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True, **{**defaults, **fields})
     return tune(trainer or quiet_trainer(), module, data, config)
 

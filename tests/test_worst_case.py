@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from lit_autotune import ConfigError, TargetError, TunerConfig, tune
-from models import Blobs, Net, quiet_trainer
+from models import AS_FOUND, Blobs, Net, quiet_trainer
 
 
 class Texts(Dataset):
@@ -65,7 +65,8 @@ def _forget():
 
 
 def tuned(datamodule, module=None, **fields):
-    config = TunerConfig(use_batch_size_tuning=True, batch_size_max=16, verbose=False, **fields)
+    fields = {**AS_FOUND, "batch_size_max": 16, "verbose": False, **fields}
+    config = TunerConfig(use_batch_size_tuning=True, **fields)
     return tune(quiet_trainer(), module or Reader(), datamodule, config).batch_size
 
 

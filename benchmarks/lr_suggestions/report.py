@@ -71,7 +71,7 @@ def _rule_table(verdicts: Verdicts) -> list[str]:
 
 
 def suggestions_to_race(results: dict[Key, Any]) -> list[Key]:
-    """The default rule's doubtful suggestions, as keys of the races around them."""
+    """The default rule's suggestions, as keys of the races around them."""
     rule = Registry.load().suggester(DEFAULT)
     keys: list[Key] = []
     for (kind, *rest), losses in results.items():
@@ -79,13 +79,13 @@ def suggestions_to_race(results: dict[Key, Any]) -> list[Key]:
             task, window, seed = rest
             rates = lr_ladder(*truth.RANGES[window], truth.SWEEP_STEPS)
             (answer,) = suggest_all(LRCurve(learning_rates=rates, losses=losses), [rule], {}, print)
-            if answer.value is not None and answer.quality == "doubtful":
+            if answer.value is not None:
                 keys.append(("race", task, window, seed, answer.value))
     return keys
 
 
 def _race_table(results: dict[Key, Any], verdicts: dict[str, Verdicts]) -> list[str]:
-    """What verification gains where the flag is up."""
+    """What verification gains where the flag is up, and everywhere."""
     lines = [
         "| part | verification | mean regret | within 10 % of the best | diverges | extra steps |",
         "|---|---|---|---|---|---|",
@@ -94,14 +94,15 @@ def _race_table(results: dict[Key, Any], verdicts: dict[str, Verdicts]) -> list[
         grounds = {task.name: Truth(task.name, results) for task in PARTS[part]}
         given = rules[f"**`{DEFAULT}`**"]
         lines.append(f"| {part} | none | {_worth(given)} | 0 |")
-        judged, steps = [], 0
-        for verdict in given:
-            if verdict.is_doubtful and verdict.value is not None:
-                raced = results["race", verdict.task, verdict.window, verdict.seed, verdict.value]
-                verdict = grounds[verdict.task].judge(verdict.window, verdict.seed, raced["value"])
-                steps += raced["steps"]
-            judged.append(verdict)
-        lines.append(f"| {part} | where doubtful | {_worth(judged)} | {steps / len(given):.0f} |")
+        for name, wanted in (("where doubtful", lambda v: v.is_doubtful), ("always", lambda v: True)):
+            judged, steps = [], 0
+            for verdict in given:
+                if wanted(verdict) and verdict.value is not None:
+                    raced = results["race", verdict.task, verdict.window, verdict.seed, verdict.value]
+                    verdict = grounds[verdict.task].judge(verdict.window, verdict.seed, raced["value"])
+                    steps += raced["steps"]
+                judged.append(verdict)
+            lines.append(f"| {part} | {name} | {_worth(judged)} | {steps / len(given):.0f} |")
     return lines
 
 

@@ -66,7 +66,7 @@ def _measure(key: Key) -> tuple[Key, Any]:
     import torch
 
     from benchmarks.lr_suggestions import peers, suite, truth
-    from lit_autotune.races import race, verdict
+    from lit_autotune.races import Race
 
     torch.set_num_threads(1)
     kind, name, *rest = key
@@ -78,8 +78,8 @@ def _measure(key: Key) -> tuple[Key, Any]:
     if kind == "sweep":
         return key, truth.sweep(task, low, high, seed)
     if kind == "race":
-        heats = race(partial(truth.run, task, seed), peer[0])
-        return key, {"value": verdict(heats), "steps": sum(len(heat.losses) for heat in heats)}
+        race = Race(partial(truth.preview, task, seed), peer[0])
+        return key, {"value": race.verdict, "steps": sum(len(run.losses) for run in race.runs.values())}
     try:
         answer = peers.PEERS[peer[0]](task, low, high, seed)
     except Exception as error:  # a tool's failure is a result, too

@@ -1,12 +1,16 @@
 """Ground truth: how training ends at each rate of a grid. And range tests, of the same nets on the same batches."""
 
 import math
-from collections.abc import Iterator
+from itertools import islice
 
 import torch
 
-from benchmarks.lr_suggestions.tasks import Task
+from benchmarks.lr_suggestions.data import Data
+from benchmarks.lr_suggestions.tasks import BATCH_SIZE, Task
+from lit_autotune.comparison import Preview
 from lit_autotune.curves import lr_ladder
+from lit_autotune.held_out import SAMPLES
+from lit_autotune.previews import CHECKED, LAST
 
 STEPS = 400
 GRID = [rate for i, rate in enumerate(lr_ladder(1e-7, 10.0, 25)) if i > 6 or i % 3 == 0]
@@ -17,6 +21,12 @@ RANGES = {"1e-7 to 10": (1e-7, 10.0), "1e-8 to 1": (1e-8, 1.0)}
 SWEEP_STEPS = 100
 SWEEP_SEEDS = range(100, 105)
 """Other seeds than those of the ground truth: weights and batches that the verdict does not know."""
+
+RACE_STEPS = STEPS // 4
+"""The largest share of a training that a race goes through."""
+
+SCORED = 9_999
+"""Seed of the batches that races are scored on."""
 
 HOPELESS = 1e6
 """A loss this many times the first one never comes back."""
@@ -42,16 +52,40 @@ def final_loss(task: Task, rate: float, seed: int) -> float:
     return loss if math.isfinite(loss) else math.inf
 
 
-def run(task: Task, seed: int, rate: float, steps: int) -> Iterator[float]:
-    """Losses of training at a constant rate, from the state and on the batches of the range test of this seed."""
+def preview(task: Task, seed: int, rate: float) -> Preview:
+    """A quarter of the training at a constant rate, from the state and on the batches of the range test of this seed.
+
+    It is scored as the package does it: on batches of another order, at some moments of its second half.
+    """
     net = task.start(seed)
     optimizer = task.optimizer(net.parameters(), lr=rate)
-    for _, (inputs, targets) in zip(range(steps), task.batches(seed), strict=False):
+    held_out = list(islice(task.batches(SCORED), SAMPLES // BATCH_SIZE))
+    checks = {math.ceil(share * RACE_STEPS) for share in CHECKED}
+    before, losses, scores = _losses(task, net, held_out), [], []
+    for step, (inputs, targets) in enumerate(islice(task.batches(seed), RACE_STEPS), 1):
         optimizer.zero_grad()
         loss = task.loss(net(inputs), targets)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            break
         loss.backward()
         optimizer.step()
-        yield loss.item()
+        if step in checks:
+            scores.append(_losses(task, net, held_out))
+    last = [sum(column) / LAST for column in zip(*scores[-LAST:], strict=True)]
+    return Preview(
+        losses=tuple(losses),
+        before=sum(before) / len(before),
+        scores=tuple(last) if len(scores) == len(CHECKED) and all(map(math.isfinite, last)) else (),
+    )
+
+
+def _losses(task: Task, net: torch.nn.Module, batches: list[Data]) -> list[float]:
+    net.eval()
+    with torch.no_grad():
+        losses = [float(task.loss(net(inputs), targets)) for inputs, targets in batches]
+    net.train()
+    return losses
 
 
 def sweep(task: Task, low: float, high: float, seed: int) -> list[float]:

@@ -9,6 +9,12 @@ from lit_autotune._text import did_you_mean
 from lit_autotune.sizes import parse_size
 from lit_autotune.types import Method
 
+PRESETS: dict[str, dict[str, float]] = {
+    "quick": {"batch_size_max_trials": 10, "lr_num_training": 50},
+    "thorough": {"batch_size_max_trials": 25, "lr_num_training": 100, "verify_budget": 0.05},
+}
+"""Settings by the name of the flag that stands for them."""
+
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -44,8 +50,10 @@ class TunerConfig(BaseModel):
         lt=1,
         description="Headroom below a size that failed short of the budget, as a fraction of the batch size.",
     )
-    batch_size_target: Literal["largest", "fastest"] = Field(
-        "largest", description="Which size to choose: the largest, or the smallest within 5 % of the best throughput."
+    batch_size_target: Literal["auto", "largest", "fastest"] = Field(
+        "auto",
+        description="Which size to choose: the largest that costs no quality, the largest, or the smallest one within "
+        "5 % of the best throughput.",
     )
     batch_size_probe: str = Field(
         "first",
@@ -98,6 +106,18 @@ class TunerConfig(BaseModel):
     )
     lr_verify: bool | Literal["auto"] = Field(
         "auto", description="Race the suggestion against its neighbours: never, always, or `auto`: if it is doubtful."
+    )
+    compare: bool | Literal["auto"] = Field(
+        "auto",
+        description="Compare the values found with the present ones before they replace them; `auto`: what was asked "
+        "for by name (`largest`, `fastest`) is not put in question.",
+    )
+    verify_budget: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Share of the planned training that races and the comparison may take; what takes seconds is "
+        "always allowed, and never more than ten minutes.",
     )
     lr_attribute: str | None = Field(
         None,

@@ -1,11 +1,12 @@
 """What a user sees while tuning: rich in a terminal, plain lines in a log file, nothing if not verbose."""
 
 import contextlib
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lit_autotune.report import BatchSizeResult, LearningRateResult, TuningReport
+from lit_autotune.report import BatchSizeResult, Comparison, LearningRateResult, TuningReport
 from lit_autotune.sizes import format_size
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class Console:
             self._table(_suggestion_table(report.learning_rate))
             if report.learning_rate.races:
                 self._table(_race_table(report.learning_rate))
+        if report.comparison and report.comparison.values:
+            self._table(_comparison_table(report.comparison))
         self._table(_result_table(report))
 
     def estimates(self, estimates: Sequence["Estimate"]) -> None:
@@ -170,13 +173,37 @@ def _suggestion_table(result: LearningRateResult) -> "Table":
 
 
 def _race_table(result: LearningRateResult) -> "Table":
-    table = _new_table("Races at constant rates", ("learning rate", "steps", "at the end", ""), right=(0, 1))
+    table = _new_table("Races", ("learning rate", "steps", "at the end", ""), right=(0, 1))
     best = result.races[0].learning_rate
     for heat in sorted(result.races, key=lambda heat: heat.learning_rate):
         is_best = heat.learning_rate == best
         cells = (f"{heat.learning_rate:.2e}", str(len(heat.losses)), heat.outcome, "best" if is_best else "")
         table.add_row(*cells, style="bold green" if is_best else None)
     return table
+
+
+def _comparison_table(result: Comparison) -> "Table":
+    columns = ("", "batch size", "learning rate", "steps/epoch", "s/epoch", "loss", "")
+    share = "" if result.share is None else f" of {result.share:.0%} of the training"
+    title = f"Comparison: previews{share}, scored on {result.judge}"
+    table = _new_table(title, columns, right=range(1, 6))
+    for values in result.values:
+        is_applied = values.name == result.applied
+        table.add_row(
+            values.name,
+            _or_dash(values.batch_size, "d"),
+            _or_dash(values.learning_rate, ".2e"),
+            _or_dash(values.steps_per_epoch, ",d"),
+            _or_dash(values.seconds_per_epoch, ".2f"),
+            f"{values.loss:.4g}" if math.isfinite(values.loss) else "diverged",
+            ", ".join([*([values.verdict] if values.verdict else []), *(["applied"] if is_applied else [])]),
+            style="bold green" if is_applied else None,
+        )
+    return table
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _result_table(report: TuningReport) -> "Table":
@@ -186,7 +213,12 @@ def _result_table(report: TuningReport) -> "Table":
         table.add_row("batch size", old, str(size.chosen), ", ".join(size.places))
     if rate := report.learning_rate:
         old = "-" if rate.old is None else f"{rate.old:.2e}"
-        why_not = "set it by hand" if report.config.update_model_lr else "update_model_lr is off"
-        where = ", ".join(rate.places) if rate.applied else f"nowhere ({why_not})"
+        where = ", ".join(rate.places) if rate.applied else f"nowhere ({_why_not(report, rate)})"
         table.add_row("max_lr" if rate.kind == "max_lr" else "learning rate", old, f"{rate.chosen:.2e}", where)
     return table
+
+
+def _why_not(report: TuningReport, rate: LearningRateResult) -> str:
+    if rate.chosen != rate.suggested:
+        return "the old one stays"
+    return "set it by hand" if report.config.update_model_lr else "update_model_lr is off"

@@ -1,10 +1,13 @@
-"""The loss of a fixed validation batch, measured in the midst of training without a trace in it."""
+"""The loss of fixed batches that are not trained on, measured in the midst of training without a trace in it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lit_autotune.errors import ConfigError
+from lit_autotune.loaders import rebuild
 from lit_autotune.process_state import random_state
 from lit_autotune.sandbox import Copies
 
@@ -12,24 +15,39 @@ HELD_OUT = "val"
 """The value of ``lr_monitor`` that asks for it."""
 
 
+SAMPLES, CHUNK = 320, 32
+"""How many samples are scored, and how many at a time: enough chunks to tell a difference from its noise."""
+
+
 class HeldOutLoss:
-    """Measures the loss of the first validation batch, in eval mode and without gradients.
+    """Measures the loss of held-out batches, in eval mode and without gradients.
 
     The loss is what ``validation_step`` returns or logs as a loss, else what ``training_step`` returns.
     Neither BatchNorm's statistics nor the random state change.
 
     Args:
         made: The copies that are trained.
+        batches: Batches as loaders give them; by default the first validation batch.
     """
 
-    def __init__(self, made: Copies):
+    def __init__(self, made: Copies, batches: Sequence[Any] | None = None):
         self._made = made
         # As they are now: not yet wrapped to count steps.
         self._hooks = [made.module.validation_step, made.module.training_step]
-        self._batch: list[Any] = []
+        self._raw = batches
+        self._batches: list[Any] = []
 
     def measure(self) -> float:
-        """The loss with the present weights.
+        """The mean loss with the present weights.
+
+        Raises:
+            ConfigError: As :meth:`losses`.
+        """
+        losses = self.losses()
+        return math.fsum(losses) / len(losses)
+
+    def losses(self) -> list[float]:
+        """The loss of each batch with the present weights.
 
         Raises:
             ConfigError: If there is no batch, or no loss.
@@ -37,19 +55,23 @@ class HeldOutLoss:
         import torch
 
         trainer = self._made.trainer
+        losses = []
         with random_state(), torch.no_grad(), _evaluating(trainer, self._made.module) as logged:
-            if not self._batch:
-                self._batch.append(self._first_batch())
-            with trainer.precision_plugin.val_step_context():
-                loss = self._loss(logged)
-        return float(loss)
+            if not self._batches:
+                self._batches = [self._ready(batch) for batch in self._raw or [self._first_batch()]]
+            for number, batch in enumerate(self._batches):
+                logged.clear()
+                with trainer.precision_plugin.val_step_context():
+                    losses.append(float(self._loss(batch, number, logged)))
+        return losses
 
-    def _loss(self, logged: Mapping[str, Any]) -> Any:
+    def _loss(self, batch: Any, number: int, logged: Mapping[str, Any]) -> Any:
         while self._hooks:
-            output = self._hooks[0](self._batch[0], 0)
+            output = self._hooks[0](batch, number, **self._extra(self._hooks[0]))
             loss = output.get("loss") if isinstance(output, Mapping) else output
             if loss is None:
-                loss = next((value for name, value in logged.items() if "loss" in name and not callable(value)), None)
+                losses = {name: value for name, value in logged.items() if "loss" in name and not callable(value)}
+                loss = losses.get("val_loss", next(iter(losses.values()), None))
             if loss is not None:
                 return loss
             # From now on the other one, which must not make a step of its own.
@@ -59,16 +81,69 @@ class HeldOutLoss:
             "under a name with 'loss' in it"
         )
 
+    def _extra(self, hook: Callable[..., Any]) -> dict[str, int]:
+        """With several validation loaders ``validation_step`` is told which one; here it is the first."""
+        return {"dataloader_idx": 0} if "dataloader_idx" in inspect.signature(hook).parameters else {}
+
     def _first_batch(self) -> Any:
-        trainer, module = self._made.trainer, self._made.module
-        loaders = trainer.fit_loop.epoch_loop.val_loop._data_source.dataloader()
-        while isinstance(loaders, list | tuple | dict):
-            loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
-        batch = next(iter(loaders), None) if loaders is not None else None
+        batch = next(iter(_first_loader(validation_loaders(self._made))), None)
         if batch is None:
             raise ConfigError(f"lr_monitor = {HELD_OUT!r}: val_dataloader gives no batch; let it give at least one")
+        return batch
+
+    def _ready(self, batch: Any) -> Any:
+        trainer, module = self._made.trainer, self._made.module
         batch = module._on_before_batch_transfer(trainer.precision_plugin.convert_input(batch), dataloader_idx=0)
         return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+
+
+def validation_loaders(made: Copies) -> Any:
+    """What ``val_dataloader`` of copies in a fit returns."""
+    return made.trainer.fit_loop.epoch_loop.val_loop._data_source.dataloader()
+
+
+def _first_loader(loaders: Any) -> Any:
+    while isinstance(loaders, list | tuple | dict):
+        loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
+    return () if loaders is None else loaders
+
+
+def sample_batches(loaders: Any, indices: Sequence[int] | None = None) -> list[Any]:
+    """Some batches of the first of the loaders, from all over its data where these can be indexed.
+
+    Args:
+        loaders: A loader, or lists or dictionaries of them.
+        indices: The samples to take; by default evenly spaced ones.
+    """
+    loader = _first_loader(loaders)
+    order = indices if indices is not None else spread(sample_order(loader))
+    if order:
+        return list(rebuild(loader, CHUNK, sampler=order))
+    batches = []
+    for batch in loader:
+        batches.append(batch)
+        if len(batches) * CHUNK >= SAMPLES:
+            break
+    return batches
+
+
+def sample_order(loader: Any) -> list[int]:
+    """The indices of the samples that a loader goes through; empty if it does not work by indices of its data set."""
+    from torch.utils.data import BatchSampler, DataLoader, IterableDataset
+
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return []
+    batches = loader.batch_sampler
+    if type(batches) is not BatchSampler:
+        return []
+    order = [int(i) for i in batches.sampler]
+    return order if all(0 <= i < len(loader.dataset) for i in order) else []
+
+
+def spread(order: Sequence[int]) -> list[int]:
+    """Evenly spaced ones, as many as are scored."""
+    count = min(SAMPLES, len(order))
+    return [order[i * len(order) // count] for i in range(count)]
 
 
 @contextlib.contextmanager

@@ -7,10 +7,14 @@ from typing import Any
 
 from lit_autotune.attributes import Setting
 from lit_autotune.distributed import on_all_ranks
+from lit_autotune.plan import TrainingPlan, plan_training
 from lit_autotune.sandbox import Copies, Sandbox, SeenEnoughError
 from lit_autotune.stepping import allow_start, count_samples
 
 Values = Mapping[Setting, Any]
+
+DEFAULT_EPOCHS = 1000
+"""Of a Trainer that was given neither ``max_epochs`` nor ``max_steps``."""
 
 STEP_HOOKS = {"fit": "training_step", "validate": "validation_step", "test": "test_step", "predict": "predict_step"}
 """The module's hook that gets the batches, by what is run."""
@@ -72,6 +76,28 @@ def _look(sandbox: Sandbox, values: Values, method: str) -> Look:
         rates=tuple(rates),
         defaults=tuple(float(optimizer.defaults.get("lr", math.nan)) for optimizer in optimizers),
         schedulers=tuple(type(scheduler).__name__ for scheduler in _schedulers(made.trainer)),
+    )
+
+
+def training_plan(trainer: Any, seen: Look, batch_size: int | None) -> TrainingPlan:
+    """What the user's Trainer will do with the batches that a look has seen.
+
+    Args:
+        trainer: The user's Trainer.
+        seen: A look at its fit.
+        batch_size: The batch size that it had, if it is known; else that of the first batch.
+    """
+    limit = trainer.limit_train_batches
+    # What Lightning, too, makes of no limit at all, though only when the fit begins.
+    max_epochs = DEFAULT_EPOCHS if trainer.max_epochs is None and trainer.max_steps == -1 else trainer.max_epochs
+    return plan_training(
+        seen.batches,
+        batch_size or seen.batch_size,
+        accumulate=trainer.accumulate_grad_batches,
+        devices=trainer.world_size,
+        max_epochs=max_epochs,
+        max_steps=trainer.max_steps,
+        batches_are_fixed=isinstance(limit, int) and seen.batches == limit,
     )
 
 

@@ -1,5 +1,6 @@
 """Runs the tuning steps in their order on copies, then writes what they found to the user's objects."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from lit_autotune.distributed import check_strategy, launch, runs_elsewhere
 from lit_autotune.errors import ConfigError
 from lit_autotune.figures import save
 from lit_autotune.packages import lightning_package, trainer_package
+from lit_autotune.plan import TrainingPlan
+from lit_autotune.previews import Previews
 from lit_autotune.registry import Registry
-from lit_autotune.report import BatchSizeResult, LearningRateResult, TuningReport
+from lit_autotune.report import BatchSizeResult, Comparison, LearningRateResult, TuningReport
 from lit_autotune.sandbox import Sandbox, owners
 from lit_autotune.types import TuningStep
 
@@ -35,6 +38,9 @@ class TuningContext:
         console: To tell the user what is going on.
         save_plot: Whether plots are wanted.
         changes: What will be written to the user's objects when all steps are done.
+        plans: What the steps have prepared, by their names.
+        results: What the steps that have run came to, by their names.
+        started: When the tuning began, by ``time.perf_counter``.
     """
 
     config: TunerConfig
@@ -44,6 +50,14 @@ class TuningContext:
     console: Console
     save_plot: bool = True
     changes: dict[Setting, Any] = field(default_factory=dict)
+    plans: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    @functools.cached_property
+    def previews(self) -> Previews:
+        """Runs previews of the training to come, each once."""
+        return Previews(self.sandbox, self.config.lr_optimizer_index)
 
     def apply(self, setting: Setting, value: Any) -> None:
         """Have a value written to the user's objects at the end, and to all copies from now on."""
@@ -129,11 +143,14 @@ def _tune(
     context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
     results = _run_steps(steps, context)
     batch_size, learning_rate = results.pop("batch_size", None), results.pop("learning_rate", None)
+    comparison = results.pop("comparison", None)
     report = TuningReport(
         version=__version__,
         config=config.model_copy(deep=True),
         batch_size=batch_size if isinstance(batch_size, BatchSizeResult) else None,
         learning_rate=learning_rate if isinstance(learning_rate, LearningRateResult) else None,
+        comparison=comparison if isinstance(comparison, Comparison) else None,
+        plan=_plan(context),
         steps=results,
         warnings=tuple(console.warnings),
         seconds=time.perf_counter() - start,
@@ -150,12 +167,26 @@ def _run_steps(steps: list[TuningStep], context: TuningContext) -> dict[str, Any
         for step in steps:
             if step.check:
                 step.check(context)
-        plans = {step.name: step.prepare(context) if step.prepare else None for step in steps}
-        results = {step.name: step.run(context, plans[step.name]) for step in steps}
+        for step in steps:
+            context.plans[step.name] = step.prepare(context) if step.prepare else None
+        if plan := _plan(context):
+            context.console.line(f"Training to come: {plan}")
+        for step in steps:
+            context.results[step.name] = step.run(context, context.plans[step.name])
     finally:
         context.sandbox.close()
     _write_all(context.owners, context.changes)
-    return results
+    return dict(context.results)
+
+
+def _plan(context: TuningContext) -> TrainingPlan | None:
+    """The training to come, with the batch size found if there is one."""
+    for name in ("batch_size", "learning_rate"):
+        plan = getattr(context.plans.get(name), "training", None)
+        if isinstance(plan, TrainingPlan):
+            size = context.results.get("batch_size")
+            return plan.resized(size.chosen) if isinstance(size, BatchSizeResult) else plan
+    return None
 
 
 def _write_all(objects: Mapping[str, Any], changes: Mapping[Setting, Any]) -> None:

@@ -12,6 +12,7 @@ from lit_autotune.readings import (
     readings,
     smoothed_points,
     steepness,
+    turns_up,
     typical_jump,
 )
 from lit_autotune.types import LRCurve
@@ -131,7 +132,7 @@ def _edge(curve: LRCurve) -> str:
     edge = lowest_edge(curve)
     if edge == "low":
         return f"the loss is lowest at the first rates, about {curve.learning_rates[0]:.0e}; lower lr_min"
-    if edge == "high":
+    if edge == "high" or not turns_up(curve):
         return f"the loss has not turned up to the highest rate, {curve.learning_rates[-1]:.0e}; raise lr_max"
     return ""
 

@@ -1,25 +1,28 @@
-"""Short paired races: which of a few learning rates trains best over the first steps?"""
+"""Races: which of a few neighbouring learning rates trains best? Pure, knows neither torch nor models."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
-from lit_autotune.curves import DivergenceMonitor
+from lit_autotune.comparison import Preview, fall, is_better
 from lit_autotune.types import MaybeNaN, Record
 
-FACTOR = 10**0.5
-"""Between neighbours, about 3.2. With 4.6 as many steps brought fewer suggestions within 10 % of the best rate."""
+FACTOR = 10 ** (1 / 3)
+"""Between neighbours, about 2.15. Of those 3.2 times apart fewer came within 10 % of the best rate."""
 
-EARLY = 2.0
-"""How much too high the rate is, in the middle, that leads after 100 steps: a lower one has overtaken it after 400."""
+LOWER = 10 ** (1 / 6)
+"""Half-way to the next lower rate: the best rate of a short training is too high for a longer one."""
+
+RUNS = 4
+"""At most so many runs: a suggestion, a neighbour on each side, and one more beyond the better one."""
 
 
 class Heat(Record):
     """One rate's run.
 
     Attributes:
-        learning_rate: The rate, the same at every step.
-        losses: The loss of each step.
-        score: Mean of the last quarter of the losses, infinite if the run diverged.
+        learning_rate: The rate that was set.
+        losses: The training loss of each step.
+        score: The loss on held-out batches at the end, infinite if the run diverged.
     """
 
     learning_rate: float
@@ -32,54 +35,60 @@ class Heat(Record):
         return "diverged" if self.score == math.inf else f"loss {self.score:.4g}"
 
 
-def race(
-    run: Callable[[float, int], Iterable[float]], center: float, steps: int = 100, max_runs: int = 5
-) -> tuple[Heat, ...]:
-    """Run ``center`` and its two neighbours, and further rates for as long as the best one is at an edge.
+class Race:
+    """Runs a rate and its neighbours, climbing to the best.
 
     Args:
-        run: Takes a rate and a number of steps, trains that long *from the same state on the same batches* each
-            time, and yields the losses. It is not asked for more once it has diverged.
-        center: The rate in the middle, such as a suggestion.
-        steps: Steps of one run. Below 50 the best is often the one that will soon do worse.
+        run: Takes a rate and previews the training with it, *from the same state on the same batches* each time.
+        center: Where to begin, such as a suggestion.
         max_runs: At most this many runs.
 
-    Returns:
-        The runs, best first. If all diverged the lowest rate comes first.
+    Attributes:
+        runs: What each rate came to, in the order they were run.
     """
-    heats = [_heat(run, center * FACTOR**place, steps) for place in (0, -1, 1)]
-    while len(heats) < max_runs:
-        rates = [heat.learning_rate for heat in heats]
-        best = min(heats, key=_rank).learning_rate
-        if best not in (min(rates), max(rates)):
-            break
-        heats.append(_heat(run, best * FACTOR if best == max(rates) else best / FACTOR, steps))
-    return tuple(sorted(heats, key=_rank))
+
+    def __init__(self, run: Callable[[float], Preview], center: float, max_runs: int = RUNS):
+        self.runs: dict[float, Preview] = {center: run(center)}
+        self._center = center
+        place, step = 0, self._first_direction(run)
+        while len(self.runs) < max_runs:
+            place += step
+            rate = center * FACTOR**place
+            if rate not in self.runs:
+                self.runs[rate] = run(rate)
+            if self.best != rate:
+                break
+
+    def _first_direction(self, run: Callable[[float], Preview]) -> int:
+        """Towards lower rates, unless the next higher one is better."""
+        higher = self._center * FACTOR
+        self.runs[higher] = run(higher)
+        return 1 if self.best == higher else -1
+
+    @property
+    def best(self) -> float:
+        """The rate that ended lowest; the lowest of those that did."""
+        return min(self.runs, key=lambda rate: (self.runs[rate].score, rate))
+
+    @property
+    def heats(self) -> tuple[Heat, ...]:
+        """The runs, best first."""
+        ranked = sorted(self.runs, key=lambda rate: (self.runs[rate].score, rate))
+        return tuple(
+            Heat(learning_rate=rate, losses=self.runs[rate].losses, score=self.runs[rate].score) for rate in ranked
+        )
+
+    @property
+    def verdict(self) -> float | None:
+        """The lowest rate that is as good as the best, and half a step lower; ``None`` if all diverged."""
+        if not math.isfinite(self.runs[self.best].score):
+            return None
+        return lowest_of_equals(self.runs) / LOWER
 
 
-def verdict(heats: Sequence[Heat]) -> float:
-    """The rate to train with: half of the best one's, because short races are won by rates that are too high.
-
-    Args:
-        heats: The runs of a race, best first.
-    """
-    return heats[0].learning_rate / EARLY
-
-
-def _rank(heat: Heat) -> tuple[float, float]:
-    return heat.score, heat.learning_rate
-
-
-def _heat(run: Callable[[float, int], Iterable[float]], rate: float, steps: int) -> Heat:
-    referee, losses = new_referee(), []
-    for loss in run(rate, steps):
-        losses.append(loss)
-        if referee.update(loss):
-            return Heat(learning_rate=rate, losses=tuple(losses), score=math.inf)
-    last = losses[-max(5, steps // 4) :]
-    return Heat(learning_rate=rate, losses=tuple(losses), score=sum(last) / len(last))
-
-
-def new_referee() -> DivergenceMonitor:
-    """Says when a run is out of the race: it diverges, or a loss is missing."""
-    return DivergenceMonitor(max_missing=1)
+def lowest_of_equals(runs: dict[float, Preview]) -> float:
+    """The lowest rate whose preview is not worse than the best one's beyond noise."""
+    best = min(runs, key=lambda rate: (runs[rate].score, rate))
+    scale = fall(list(runs.values()))
+    equals = [rate for rate in runs if rate <= best and not is_better(runs[best], runs[rate], scale)]
+    return min(equals, default=best)

@@ -1,4 +1,4 @@
-"""The LR range test as a whole: sweeps, a longer range where it was too short, races around the suggestion."""
+"""The LR range test as a whole: sweeps, and a longer range where it was too short."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from lit_autotune.config import TunerConfig
 from lit_autotune.console import Console
 from lit_autotune.curves import lr_ladder
 from lit_autotune.quality import lowest_edge
-from lit_autotune.races import Heat, new_referee, race
 from lit_autotune.suggestions import MIN_POINTS
 from lit_autotune.sweep import Training
 from lit_autotune.types import LRCurve
@@ -76,22 +75,6 @@ def combine(sweeps: Sequence[LRCurve]) -> LRCurve:
         monitor=sweeps[0].monitor,
         repeats=tuple(sweep.losses[: len(losses)] for sweep in sweeps),
     )
-
-
-def verify(training: Training, rate: float, console: Console) -> tuple[Heat, ...]:
-    """Race a constant rate against its neighbours, from the same state on the same batches; the best comes first."""
-    console.line("Verifying by short races from the same start...")
-
-    def run(rate: float, steps: int) -> list[float]:
-        with console.progress(f"race at {rate:.1e}", steps) as advance:
-            return training.run([rate] * steps, new_referee().update, lambda _, loss: advance(f"loss {loss:.4g}"))
-
-    heats = race(run, rate)
-    for heat in sorted(heats, key=lambda heat: heat.learning_rate):
-        console.line(f"  lr {heat.learning_rate:.2e}: {heat.outcome} after {len(heat.losses)} steps")
-    if heats[0].score == math.inf:
-        console.warn("all races diverged, and half of the lowest of their rates is taken; lower lr_min and lr_max")
-    return heats
 
 
 def _sweep(

@@ -73,13 +73,33 @@ def last_harmless(curve: LRCurve) -> float:
     return max((rate for rate, loss in zip(rates, smoothed, strict=True) if loss <= level), default=rates[0])
 
 
+TURNED_UP = 0.1
+"""Share of its fall that a loss lies above its lowest point somewhere in the last tenfold of the rates, if it turns."""
+
+
+def turns_up(curve: LRCurve) -> bool:
+    """Whether the loss leaves its lowest level again at the highest rates, by more than its noise, or diverges.
+
+    With normalized steps (Adafactor, LAMB) it may stay there to the end: then where it is lowest means nothing.
+    """
+    rates, losses = points(curve)
+    _, smoothed = smoothed_points(curve)
+    if curve.diverged or rates[-1] < curve.learning_rates[-1] or rates[-1] / rates[0] < REACH:
+        return True
+    bottom = min(smoothed)
+    highest = max(loss for rate, loss in zip(rates, smoothed, strict=True) if rate >= rates[-1] / REACH)
+    return highest - bottom > max(TURNED_UP * (first_loss(losses) - bottom), typical_jump(losses) / 2)
+
+
 def lowest(curve: LRCurve) -> float:
     """The rate where the smoothed loss is lowest.
 
     Raises:
-        LRSuggestionError: If that is the first one, so that the loss never fell.
+        LRSuggestionError: If that is the first one, so that the loss never fell; or if it never turns up again.
     """
     rates, smoothed = smoothed_points(curve)
+    if not turns_up(curve):
+        raise LRSuggestionError("the loss never turns up again, so that its lowest point means nothing; raise lr_max")
     index = smoothed.index(min(smoothed))
     if index == 0:
         raise LRSuggestionError("the loss is lowest at the first rate; lower lr_min")

@@ -97,6 +97,7 @@ class Sandbox:
         self._prepared: set[str] = set()
         self._set_up: set[tuple[str, str]] = set()
         self._waits = True
+        self._written: dict[Setting, None] = {}
         self._copier = Copier(trainer)
 
     def repeat_setup(self) -> None:
@@ -142,7 +143,10 @@ class Sandbox:
         if alone and self.trainer.world_size > 1:
             detach(made.trainer, wait=self._waits)
             made.alone, self._waits = True, False
-        for setting, value in {**self.values, **(values or {})}.items():
+        # What is set up once keeps the values that it was set up with; copies without a value get the user's back.
+        self._written |= dict.fromkeys(values or {})
+        present = {setting: setting.value for setting in self._written}
+        for setting, value in {**present, **self.values, **(values or {})}.items():
             for place in setting.places:
                 write(made.owners, place, value)
         made.wrap("configure_callbacks", lambda original: kept(_as_list(original())))

@@ -1,6 +1,7 @@
-"""Constant rates and the peaks of schedules: which one is wanted, and the way from one to the other."""
+"""Learning-rate schedules: constant rates and peaks, the way from one to the other, and a schedule made shorter."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from lit_autotune.types import RateKind
 
@@ -22,3 +23,33 @@ def convert(value: float, kind: RateKind, wanted: RateKind) -> float:
     if kind == wanted:
         return value
     return value * PEAK if wanted == "max_lr" else value / PEAK
+
+
+class ShortenedSchedule:
+    """Learning-rate schedulers that go through the whole of their schedule in a shorter training.
+
+    A scheduler that follows a metric stands still.
+
+    Args:
+        steps: Optimizer steps of the shorter training.
+        planned_steps: Those of the training that it stands for.
+        planned_epochs: Its epochs; ``None`` if unknown.
+    """
+
+    def __init__(self, steps: int, planned_steps: int, planned_epochs: int | None):
+        self._steps, self._planned = steps, {"step": planned_steps, "epoch": planned_epochs or 0}
+        self._schedulers: list[tuple[Callable[[], Any], int]] = []
+        self._made: list[int] = []
+
+    def add(self, config: Any) -> None:
+        """Take over a scheduler, before its ``step`` is replaced."""
+        if not config.reduce_on_plateau:
+            self._schedulers.append((config.scheduler.step, self._planned[config.interval] // config.frequency))
+            self._made.append(0)
+
+    def advance(self, done: int) -> None:
+        """Bring all schedulers to where they are after so many of the steps."""
+        for i, (step, calls) in enumerate(self._schedulers):
+            while self._made[i] < calls * done // self._steps:
+                step()
+                self._made[i] += 1

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from lit_autotune._text import did_you_mean
-from lit_autotune.config import TunerConfig
+from lit_autotune.config import PRESETS, TunerConfig
 from lit_autotune.errors import ConfigError
 
 ENV_PREFIX = "LIT_AUTOTUNE_"
@@ -49,12 +49,18 @@ class TunerSettings:
 
     @classmethod
     def load(
-        cls, *, flags: Mapping[str, Any] | None = None, config_file: Path | str | None = None, **keywords: Any
+        cls,
+        *,
+        flags: Mapping[str, Any] | None = None,
+        preset: str | None = None,
+        config_file: Path | str | None = None,
+        **keywords: Any,
     ) -> "TunerSettings":
         """Merge all layers.
 
         Args:
             flags: Values of command-line flags, by field.
+            preset: ``"quick"`` or ``"thorough"``: the flag that stands for several values, below flags for one.
             config_file: TOML file; if not given ``$LIT_AUTOTUNE_CONFIG``, else ``./autotune.toml``, else the table
                 ``[tool.lit-autotune]`` of ``./pyproject.toml``, else none.
             keywords: Values by field, below flags.
@@ -67,6 +73,7 @@ class TunerSettings:
         file_values = document.get("tuner_config", {})
         layers: list[tuple[str, Mapping[str, Any]]] = [
             ("flag", flags or {}),
+            (f"--{preset}", PRESETS[preset] if preset else {}),
             ("keyword", keywords),
             ("environment", environment),
             (str(path), file_values),

@@ -15,6 +15,10 @@ from lit_autotune._text import did_you_mean
 from lit_autotune.errors import ConfigError
 from lit_autotune.packages import trainer_package
 from lit_autotune.sandbox import Copies
+from lit_autotune.schedules import ShortenedSchedule
+
+WHOLE = 0.5
+"""A batch with fewer samples than this share of the largest, such as an epoch's last one, says nothing of a rate."""
 
 MAX_EMPTY_EPOCHS = 3
 """A fit that begins this many epochs without a training step would go on for ever."""
@@ -32,7 +36,8 @@ class BatchCounter:
         self.made = made
         self.calls = 0
         self.first_batch: int | None = None
-        self._samples = 0
+        self._samples = self._largest = 0
+        self._is_whole = True
         self._stamps: list[tuple[float, int]] = []
         made.wrap(hook, self._step)
 
@@ -61,6 +66,8 @@ class BatchCounter:
             self.first_batch = samples
         self.calls += 1
         self._samples += samples or 1
+        self._largest = max(self._largest, samples or 0)
+        self._is_whole = samples is None or samples >= WHOLE * self._largest
         return original(*args, **kwargs)
 
 
@@ -69,11 +76,13 @@ class Stepper(BatchCounter):
 
     Args:
         made: The copies to be fitted.
-        on_step: Told the losses of each optimizer step; says whether to go on.
+        on_step: Told the losses of each optimizer step, but of batches that are much smaller than the others; says
+            whether to go on.
         max_calls: At most this many batches, should the optimizer never step.
         rate_of: Gives a parameter group's rate before each step.
         optimizer_index: Only the steps of this optimizer count.
         monitor: Name of a logged value to use as the loss.
+        schedule: Runs the learning-rate schedulers; by default they stand still.
 
     Attributes:
         done: Optimizer steps so far.
@@ -88,12 +97,13 @@ class Stepper(BatchCounter):
         rate_of: Callable[[int, int], float] | None = None,
         optimizer_index: int | None = None,
         monitor: str | None = None,
+        schedule: ShortenedSchedule | None = None,
     ):
         super().__init__(made, "training_step")
         made.wrap("on_train_start", self._on_train_start)
         made.wrap("on_train_epoch_start", self._on_epoch_start)
         self._on_step, self._max_calls, self._rate_of = on_step, max_calls, rate_of
-        self._optimizer_index, self._monitor = optimizer_index, monitor
+        self._optimizer_index, self._monitor, self._schedule = optimizer_index, monitor, schedule
         self.done = 0
         self.returned_loss = False
         self._empty_epochs = 0
@@ -110,6 +120,8 @@ class Stepper(BatchCounter):
         loop.max_epochs, loop.epoch_loop.max_steps = -1, -1
         loop.min_epochs = loop.epoch_loop.min_steps = None
         for config in self.made.trainer.lr_scheduler_configs:
+            if self._schedule:
+                self._schedule.add(config)
             config.scheduler.step = lambda *args, **kwargs: None
             config.reduce_on_plateau = False
         optimizers = self.made.trainer.optimizers
@@ -133,7 +145,7 @@ class Stepper(BatchCounter):
             self._stop()
         # A closure that is evaluated several times in one step (LBFGS) counts once.
         self._losses_in_step += self._in_step
-        if self._losses_in_step <= 1:
+        if self._losses_in_step <= 1 and self._is_whole:
             self._losses.append(self._loss(output))
         return output
 
@@ -166,6 +178,8 @@ class Stepper(BatchCounter):
         self.done += 1
         self.stamp()
         self._in_step, self._losses_in_step = False, 0
+        if self._schedule:
+            self._schedule.advance(self.done)
         if not self._on_step(self._losses):
             self._stop()
         self._losses = []

@@ -1,8 +1,9 @@
-"""Short trainings on copies at given learning rates: what range tests and races are made of."""
+"""Short trainings on copies at given learning rates: what range tests are made of."""
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 from lit_autotune.curves import DivergenceMonitor
 from lit_autotune.distributed import mean
@@ -28,6 +29,7 @@ class Training:
 
     Attributes:
         steps: Optimizer steps so far, of all trainings.
+        step_seconds: Wall time of an optimizer step, in seconds: the mean of the last training.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Training:
         self._sandbox, self._values, self._scales = sandbox, values, scales
         self._optimizer_index, self._monitor = optimizer_index, monitor
         self.steps = 0
+        self.step_seconds = 0.0
 
     def sweep(
         self,
@@ -113,7 +116,9 @@ class Training:
             loss = mean(made.trainer, loss)  # the same on all ranks, so that all stop at the same step
             losses.append(loss)
             on_point(rates[len(losses) - 1], loss)
-            return not is_over(loss) and len(losses) < len(rates)
+            # A step of a few samples only, the last of an epoch, is none that diverged, nor one whose loss is missing.
+            is_known = held_out is not None or mean(made.trainer, float(bool(micro_losses))) > 0
+            return not (is_known and is_over(loss)) and len(losses) < len(rates)
 
         accumulated = made.trainer.accumulate_grad_batches
         if repeat:
@@ -129,6 +134,8 @@ class Training:
         )
         self._sandbox.run(made)
         self.steps += len(losses)
+        # Not the median: the beginnings of epochs count, too.
+        self.step_seconds = accumulated * mean(made.trainer, fmean(stepper.step_seconds or (0.0,)))
         if not losses:
             raise TuningError(
                 f"the range test made no optimizer step in {stepper.calls} batches; does training_step do one?"

@@ -40,7 +40,7 @@ class Tuner:
         margin: float = 0.05,
         max_val: int = 8192,
     ) -> int | None:
-        """Find the largest batch size that fits in memory, and set it.
+        """Find the largest batch size that fits in memory, and set it; warn if it leaves few optimizer steps.
 
         Args:
             model: The LightningModule.
@@ -75,6 +75,8 @@ class Tuner:
         config = self._config(
             use_batch_size_tuning=True,
             batch_size_mode=mode.lower(),
+            batch_size_target="largest",
+            compare=False,
             batch_size_method=method,
             batch_size_steps_per_trial=max(steps_per_trial, 3),
             batch_size_init_val=init_val,
@@ -140,6 +142,7 @@ class Tuner:
             lr_mode=mode,
             lr_auto_extend=False,
             lr_verify=False,
+            compare=False,
             lr_early_stop_threshold=early_stop_threshold,
             update_model_lr=update_attr,
             lr_attribute=attr_name or None,

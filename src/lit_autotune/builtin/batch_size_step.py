@@ -1,6 +1,6 @@
-"""Tuning step ``batch_size``: the largest batch size that fits in memory."""
+"""Tuning step ``batch_size``: the largest batch size that fits in memory, and which one to train with."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,12 +8,13 @@ from lit_autotune.attributes import Setting, find_batch_size
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.registry import bind_options
-from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, Measurement, TuningStep
+from lit_autotune.types import BatchSizeTrial, Measurement, TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.budget import Budget
     from lit_autotune.looks import Look
     from lit_autotune.orchestrator import TuningContext
+    from lit_autotune.plan import TrainingPlan
     from lit_autotune.report import BatchSizeResult
 
 
@@ -27,6 +28,7 @@ class Plan:
         max_val: Largest size to try, if there is one.
         data_hold: Largest size the data can fill, if they know it.
         samples_per_unit: Samples that must arrive per unit of batch size, where that has to be checked.
+        training: The training to come, with the present batch size if there is one; ``None`` for evaluations.
     """
 
     setting: Setting
@@ -34,6 +36,7 @@ class Plan:
     max_val: int | None
     data_hold: int | None
     samples_per_unit: int | None
+    training: "TrainingPlan | None" = None
 
 
 def find(context: "TuningContext") -> Setting:
@@ -72,7 +75,19 @@ def prepare(context: "TuningContext") -> Plan:
     seen = first.batch_size
     # Only where the data do not know their length can a batch turn out smaller than asked for.
     per_unit = seen // init_val if first.most is None and seen and seen % init_val == 0 else None
-    return Plan(setting, init_val, max_val, first.most, per_unit)
+    training = _training(context, setting, (init_val, first)) if config.batch_size_method == "fit" else None
+    return Plan(setting, init_val, max_val, first.most, per_unit, training)
+
+
+def _training(context: "TuningContext", setting: Setting, known: tuple[int, "Look"]) -> "TrainingPlan":
+    """The training with the present batch size; where there is none, or the data do not fill it, with a known one."""
+    from lit_autotune.looks import look, training_plan
+
+    size, seen = known
+    old, most = setting.value, seen.most
+    if old is not None and old >= 1 and old != size and (most is None or old <= most):
+        size, seen = int(old), look(context.sandbox, {setting: int(old)})
+    return training_plan(context.sandbox.trainer, seen, size)
 
 
 def _prove_effect(context: "TuningContext", setting: Setting, known: tuple[int, "Look"], other: int) -> "Look":
@@ -104,8 +119,10 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     Raises:
         BatchSizeError: If no size fits.
     """
+    from lit_autotune.batch_choice import Choice, Thrift, choose, few_steps, for_target, what_limits
     from lit_autotune.budget import enforced
     from lit_autotune.memory import quick_release
+    from lit_autotune.preview_budget import can_be_proven
     from lit_autotune.probing import Prober, agreed_base, agreed_budget
     from lit_autotune.report import BatchSizeResult
     from lit_autotune.search import search_batch_size
@@ -118,6 +135,8 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     console.line(f"Mode: {config.batch_size_mode}")
     console.line(f"Initial value: {plan.init_val}")
     console.line(f"Max trials: {config.batch_size_max_trials}")
+    is_auto = config.batch_size_target == "auto"
+    thrift = Thrift(plan.training, plan.setting.value) if is_auto and plan.training else None
     budget = agreed_budget(context.sandbox, config.memory_budget, config.memory_margin)
     console.line(f"Memory budget: {budget or 'unknown, sizes are tried until one fails'}")
     device = context.sandbox.trainer.strategy.root_device
@@ -146,7 +165,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
         base = agreed_base(context.sandbox)
         largest, trials = search_batch_size(
             probe,
-            strategy=_also_timed(strategy) if config.batch_size_target == "fastest" else strategy,
+            strategy=for_target(strategy, config.batch_size_target, thrift, plan.setting.value),
             options=bind_options(strategy, config.options),
             init_val=plan.init_val,
             max_trials=config.batch_size_max_trials,
@@ -157,15 +176,19 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
             margin=config.batch_size_margin,
             on_trial=on_trial,
         )
+    choice = choose(config.batch_size_target, trials, largest, plan.training, plan.setting.value)
+    if plan.training and not can_be_proven(context, plan.training, plan.setting.value, choice.batch_size, trials):
+        choice = Choice(int(plan.setting.value), f"the present one; no time to compare it with {choice.batch_size}")
+    chosen = choice.batch_size
+    console.line(f"✓ Optimal batch size found: {choice.among(largest)}", "bold green")
+    limit = what_limits(trials, config.batch_size_max_trials, plan.max_val, plan.data_hold, thrift)
+    console.line(f"  Largest that fits: {largest}, limited by: {limit}")
     quickest = fastest(trial for trial in trials if trial.batch_size <= largest)
-    chosen = quickest if quickest and config.batch_size_target == "fastest" else largest
-    console.line(f"✓ Optimal batch size found: {chosen}", "bold green")
-    limit = _limit(plan, trials, config.batch_size_max_trials)
-    console.line(f"  Limited by: {limit}")
-    if quickest and quickest != chosen:
-        console.line(
-            f"  Within 5 % of the best throughput already: {quickest} (batch_size_target = 'fastest' chooses it)"
-        )
+    if quickest and quickest < chosen:
+        console.line(f"  Within 5 % of the best throughput already: {quickest} (batch_size_target = 'fastest')")
+    few = few_steps(plan.training.resized(chosen)) if plan.training and chosen != plan.setting.value else ""
+    if few and not is_auto:
+        console.warn(f"batch size {chosen} leaves {few}; batch_size_target = 'auto' would leave more")
     plot_path = _save_plot(context, trials, budget.usable if budget else None, chosen)
     if plot_path:
         console.line(f"  Memory plot saved to: {plot_path}")
@@ -174,6 +197,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
         strategy=strategy.name,
         old=plan.setting.value,
         chosen=chosen,
+        reason=choice.reason,
         largest=largest,
         fastest=quickest,
         limit=limit,
@@ -200,32 +224,12 @@ def _first_guess(context: "TuningContext", plan: Plan, budget: "Budget | None", 
     return guess
 
 
-def _also_timed(strategy: BatchSizeStrategy) -> BatchSizeStrategy:
-    from lit_autotune.throughput import also_timed
-
-    return replace(strategy, search=lambda *arguments, **options: also_timed(strategy.search(*arguments, **options)))
-
-
 def _save_plot(context: "TuningContext", trials: list[BatchSizeTrial], budget: int | None, chosen: int) -> Path | None:
     from lit_autotune.memory_plot import DEFAULT_PATH, plot_memory
 
     if all(trial.peak_bytes is None for trial in trials):
         return None
     return context.save_figure(lambda: plot_memory(trials, budget, chosen), "batch_size_plot_path", DEFAULT_PATH)
-
-
-def _limit(plan: Plan, trials: list[BatchSizeTrial], max_trials: int) -> str:
-    """Why there is no larger size."""
-    outcomes = {trial.outcome for trial in trials}
-    if {"out_of_memory", "over_budget"} & outcomes:
-        return "memory"
-    largest = max(trial.batch_size for trial in trials)
-    at_bound = plan.max_val is not None and 2 * largest > plan.max_val
-    if "too_little_data" in outcomes or (at_bound and plan.max_val == plan.data_hold):
-        return "data"
-    if at_bound:
-        return "batch_size_max"
-    return "batch_size_max_trials" if len(trials) >= max_trials else "memory"
 
 
 @hookimpl

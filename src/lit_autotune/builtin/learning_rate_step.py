@@ -1,48 +1,33 @@
 """Tuning step ``learning_rate``: the LR range test (Smith 2015) and the suggesters' reading of it."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_autotune.attributes import LEARNING_RATE_NAMES, Setting, find_setting
+from lit_autotune.attributes import LEARNING_RATE_NAMES, Owners, Setting, find_batch_size, find_setting
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.schedules import convert, wanted_kind
-from lit_autotune.types import LRCurve, LRSuggestion, RateKind, TuningStep
+from lit_autotune.types import LRCurve, LRSuggestion, TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.looks import Look
     from lit_autotune.orchestrator import TuningContext
+    from lit_autotune.plan import TrainingPlan
+    from lit_autotune.rate_search import RatePlan
     from lit_autotune.report import LearningRateResult
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is known before the sweep.
-
-    Attributes:
-        setting: Where to write the suggestion; ``None`` if it is only to be reported.
-        start: What to set it to before the sweep takes over.
-        scales: For each parameter group its rate per unit of the setting.
-        kind: What kind of rate is wanted there.
-        effective: Whether the setting decides what the optimizer trains with.
-    """
-
-    setting: Setting | None
-    start: dict[Setting, float]
-    scales: tuple[float, ...]
-    kind: RateKind
-    effective: bool = False
+WAYS = {"exponential": "exponentially", "linear": "linearly"}
 
 
-def prepare(context: "TuningContext") -> Plan:
+def prepare(context: "TuningContext") -> "RatePlan":
     """Find the setting and prove that it changes the optimizer's learning rate.
 
     Raises:
         ConfigError: If there is no such setting or it has no effect, unless the suggestion is only to be reported.
     """
-    from lit_autotune.looks import look
+    from lit_autotune.looks import look, training_plan
+    from lit_autotune.rate_search import RatePlan
 
     config, sandbox = context.config, context.sandbox
     setting = find(context)
@@ -56,13 +41,15 @@ def prepare(context: "TuningContext") -> Plan:
             f"{config.lr_optimizer_index or 0}; see configure_optimizers"
         )
     kind = wanted_kind(config.lr_schedule, first.schedulers)
+    training = training_plan(sandbox.trainer, first, _present_size(context))
     if setting is None:
-        return Plan(None, {}, _relative(first.rates), kind)
+        return RatePlan(None, {}, _relative(first.rates), kind, training)
     context.console.debug(f"learning rate is kept in {setting}")
     second = look(sandbox, {setting: 2 * value})
     if first.rates != second.rates:
-        return Plan(setting, {setting: value}, tuple(rate / value for rate in first.rates), kind, effective=True)
-    if kind == "max_lr" and config.lr_attribute is None and (plan := _peak_plan(context, first)):
+        scales = tuple(rate / value for rate in first.rates)
+        return RatePlan(setting, {setting: value}, scales, kind, training, effective=True)
+    if kind == "max_lr" and config.lr_attribute is None and (plan := _peak_plan(context, first, training)):
         return plan
     if first.schedulers and first.defaults != second.defaults:
         context.console.warn(
@@ -70,28 +57,38 @@ def prepare(context: "TuningContext") -> Plan:
             "have no effect on fit; let the scheduler read it, too (OneCycleLR: max_lr)"
         )
         # A peak is no value for the optimizer's own rate.
-        return Plan(None if kind == "max_lr" else setting, {setting: value}, _relative(first.rates), kind)
+        return RatePlan(None if kind == "max_lr" else setting, {setting: value}, _relative(first.rates), kind, training)
     if config.update_model_lr:
         raise ConfigError(
             f"changing {setting} does not change the optimizer's learning rate (it stays {first.rates[0]:g}); "
             "let configure_optimizers read it, or name the right place with lr_attribute"
         )
-    return Plan(None, {setting: value}, _relative(first.rates), kind)
+    return RatePlan(None, {setting: value}, _relative(first.rates), kind, training)
 
 
-def _peak_plan(context: "TuningContext", first: "Look") -> Plan | None:
+def _peak_plan(context: "TuningContext", first: "Look", training: "TrainingPlan") -> "RatePlan | None":
     """The plan for a schedule whose peak comes from a setting of its own; ``None`` if there is none such."""
     from lit_autotune.looks import look
+    from lit_autotune.rate_search import RatePlan
 
-    try:
-        setting = find_setting({"module": context.owners["module"]}, ("max_lr",), None, "lr_attribute")
-    except ConfigError:
+    setting = find_peak({"module": context.owners["module"]})
+    if setting is None:
         return None
     value = setting.value or first.rates[0]
     rates = [look(context.sandbox, {setting: value * factor}).rates for factor in (1, 2)]
     if rates[0] == rates[1]:
         return None
-    return Plan(setting, {setting: value}, tuple(rate / value for rate in rates[0]), "max_lr", effective=True)
+    scales = tuple(rate / value for rate in rates[0])
+    return RatePlan(setting, {setting: value}, scales, "max_lr", training, effective=True)
+
+
+def _present_size(context: "TuningContext") -> int | None:
+    """The present batch size, if it can be found."""
+    try:
+        size = find_batch_size(context.owners, context.config.batch_size_attribute).value
+    except ConfigError:
+        return None
+    return int(size) if size is not None and size >= 1 else None
 
 
 def find(context: "TuningContext") -> Setting | None:
@@ -106,13 +103,21 @@ def find(context: "TuningContext") -> Setting | None:
     config = context.config
     if config.lr_monitor == HELD_OUT and not any(overrides(o, "val_dataloader") for o in context.owners.values()):
         raise ConfigError(f"lr_monitor = {HELD_OUT!r}: there is no val_dataloader; add one to the datamodule or module")
+    module = {"module": context.owners["module"]}
     try:
-        return find_setting(
-            {"module": context.owners["module"]}, LEARNING_RATE_NAMES, config.lr_attribute, "lr_attribute"
-        )
+        return find_setting(module, LEARNING_RATE_NAMES, config.lr_attribute, "lr_attribute")
     except ConfigError:
-        if config.update_model_lr or config.lr_attribute:
+        peak = None if config.lr_attribute else find_peak(module)
+        if peak is None and (config.update_model_lr or config.lr_attribute):
             raise
+        return peak
+
+
+def find_peak(module: Owners) -> Setting | None:
+    """Where the peak of a schedule is kept, if that is a setting of its own."""
+    try:
+        return find_setting(module, ("max_lr",), None, "lr_attribute")
+    except ConfigError:
         return None
 
 
@@ -122,61 +127,70 @@ def _relative(rates: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(rate / reference for rate in rates)
 
 
-def run(context: "TuningContext", plan: Plan) -> "LearningRateResult":
+def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
     """Sweep, ask all suggesters, verify the chosen suggestion if need be, have it applied, and save the plot.
 
     Raises:
         LRSuggestionError: If the chosen suggester has no answer.
     """
-    from lit_autotune.races import verdict
-    from lit_autotune.range_test import run_range_test, verify
+    from lit_autotune.rate_search import find_rate
     from lit_autotune.report import LearningRateResult
-    from lit_autotune.suggestions import pick, suggest_all
-    from lit_autotune.sweep import Training
 
     config, console = context.config, context.console
-    suggester = context.registry.suggester(config.lr_suggester)
     console.banner("LEARNING RATE FINDER (LR Range Test)")
     console.line(f"LR range: [{config.lr_min:.2e}, {config.lr_max:.2e}]")
     console.line(f"Training iterations: {config.lr_num_training}")
-    console.line("Training while exponentially increasing LR...")
-    training = Training(context.sandbox, plan.start, plan.scales, config.lr_optimizer_index, config.lr_monitor)
-    curve = run_range_test(training, config, console)
-    suggestions = suggest_all(curve, context.registry.suggesters, config.options, console.warn)
-    plot_path = _save_plot(context, curve, suggestions)
-    constant = convert(pick(suggestions, suggester.name), suggester.kind, "constant")
-    reasons = next(answer.reasons for answer in suggestions if answer.suggester == suggester.name)
-    for reason in reasons:
-        console.warn(f"the suggestion is doubtful: {reason}")
-    races = verify(training, constant, console) if config.lr_verify is True or (reasons and config.lr_verify) else ()
-    if races:
-        constant = verdict(races)
-        plot_path = _save_plot(context, curve, suggestions, constant)
-    chosen = convert(constant, "constant", plan.kind)
-    console.line(f"✓ Suggested {'max_lr' if plan.kind == 'max_lr' else 'learning rate'}: {chosen:.2e}", "bold green")
-    applied = config.update_model_lr and plan.setting is not None
+    training = _training(context, plan)
+    if training.steps is not None and config.lr_num_training > training.steps:
+        console.warn(
+            f"the range test makes {config.lr_num_training} optimizer steps, the whole training only {training.steps}; "
+            "lower lr_num_training, or set the learning rate by hand"
+        )
+    console.line(f"Training while {WAYS[config.lr_mode]} increasing LR...")
+    found = find_rate(context, plan, {}, training)
+    raced = convert(found.rate, plan.kind, "constant") if found.races and found.rate is not None else None
+    plot_path = _save_plot(context, found.curve, found.suggestions, raced)
+    name = "max_lr" if plan.kind == "max_lr" else "learning rate"
+    if found.rate is None:
+        console.warn(f"all races diverged; {_instead(plan)}; lower lr_min and lr_max")
+    suggested = found.rate or min(heat.learning_rate for heat in found.races)
+    console.line(f"✓ Suggested {name}: {suggested:.2e}", "bold green")
     old = None if plan.setting is None else plan.setting.value
+    applied = config.update_model_lr and plan.setting is not None and (found.rate is not None or plan.old is None)
     if plan.setting is not None and applied:
-        context.apply(plan.setting, chosen)
+        context.apply(plan.setting, suggested)
         if plan.effective:
-            _check_survival(context, plan, chosen)
+            _check_survival(context, plan, suggested)
         before = "none" if old is None else f"{old:.2e}"
-        console.line(f"  Updated optimizer LR: {before} → {chosen:.2e}")
+        console.line(f"  Updated optimizer LR: {before} → {suggested:.2e}")
     if plot_path:
         console.line(f"  LR finder plot saved to: {plot_path}")
     return LearningRateResult(
         suggester=config.lr_suggester,
         old=old,
-        chosen=chosen,
+        chosen=plan.old if found.rate is None and plan.old is not None else suggested,
+        suggested=suggested,
         kind=plan.kind,
         applied=applied,
         places=tuple(str(place) for place in plan.setting.places) if plan.setting else (),
-        curve=curve,
-        suggestions=suggestions,
-        races=races,
-        extra_steps=training.steps - len(curve.losses),
+        curve=found.curve,
+        suggestions=found.suggestions,
+        doubtful=bool(found.doubts),
+        races=found.races,
+        extra_steps=found.steps - len(found.curve.losses),
+        step_seconds=found.step_seconds,
         plot_path=plot_path,
     )
+
+
+def _training(context: "TuningContext", plan: "RatePlan") -> "TrainingPlan":
+    """The training to come, with the batch size found if there is one."""
+    size = context.results.get("batch_size")
+    return plan.training if size is None else plan.training.resized(size.chosen)
+
+
+def _instead(plan: "RatePlan") -> str:
+    return "the lowest of their rates is taken" if plan.old is None else f"{plan.old:.2e} stays"
 
 
 def _save_plot(
@@ -188,7 +202,7 @@ def _save_plot(
     return context.save_figure(lambda: plot_lr_curve(curve, suggestions, chosen, raced), "lr_plot_path", DEFAULT_PATH)
 
 
-def _check_survival(context: "TuningContext", plan: Plan, value: float) -> None:
+def _check_survival(context: "TuningContext", plan: "RatePlan", value: float) -> None:
     """Warn if ``configure_optimizers`` does not yield the rate that was just applied."""
     from lit_autotune.looks import look
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_autotune.config import TunerConfig
+from lit_autotune.config import PRESETS, TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.registry import Registry
 from lit_autotune.settings import TunerSettings
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
     Commands = _SubParsersAction[argparse.ArgumentParser]
 
-GROUPS = (("batch size", ("use_batch", "batch_size")), ("learning rate", ("use_learning", "lr_", "update_model_lr")))
+GROUPS = (
+    ("batch size", ("use_batch", "batch_size")),
+    ("learning rate", ("use_learning", "lr_", "update_model_lr")),
+    ("comparison", ("compare", "verify_budget")),
+)
+
+WAYS = {"quick": "quickly", "thorough": "thoroughly"}
 
 
 def new_parser(commands: "Commands", name: str, summary: str, examples: str = "") -> argparse.ArgumentParser:
@@ -62,6 +68,12 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file (default: $LIT_AUTOTUNE_CONFIG, ./autotune.toml, or [tool.lit-autotune] in ./pyproject.toml)",
     )
+    presets = parser.add_mutually_exclusive_group()
+    for preset, values in PRESETS.items():
+        named = ", ".join(f"{name} = {value:g}" for name, value in values.items())
+        presets.add_argument(
+            f"--{preset}", dest="preset", action="store_const", const=preset, help=f"tune {WAYS[preset]}: {named}"
+        )
     groups = {title: parser.add_argument_group(title) for title, _ in GROUPS}
     for name, field in TunerConfig.model_fields.items():
         if name == "options":
@@ -84,7 +96,7 @@ def load_settings(arguments: argparse.Namespace) -> TunerSettings:
         ConfigError: If a value is refused.
     """
     flags = {name: value for name, value in vars(arguments).items() if name in TunerConfig.model_fields}
-    settings = TunerSettings.load(flags=flags, config_file=arguments.config)
+    settings = TunerSettings.load(flags=flags, preset=arguments.preset, config_file=arguments.config)
     for warning in settings.warnings:
         print(f"autotune: warning: {warning}", file=sys.stderr)
     return settings

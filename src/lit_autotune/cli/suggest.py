@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     registry.suggester(name)
     from lit_autotune.figures import save
     from lit_autotune.plotting import DEFAULT_PATH, plot_lr_curve
-    from lit_autotune.races import verdict
+    from lit_autotune.schedules import convert
     from lit_autotune.suggestions import pick, suggest_all
 
     suggestions = suggest_all(
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"    {reason}")
     path = arguments.plot or result.plot_path or DEFAULT_PATH
     try:
-        raced = verdict(result.races) if result.races else None
+        raced = convert(result.suggested, result.kind, "constant") if result.races and result.suggested else None
         print(f"plot saved to {save(plot_lr_curve(result.curve, suggestions, name, raced), path)}")
     except (OSError, ValueError) as error:
         raise ConfigError(f"--plot {path}: cannot be written: {error}") from error

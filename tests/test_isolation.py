@@ -401,7 +401,7 @@ def test_classes_of_a_script_are_sent_by_cloudpickle():
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        assert tuned(Local()).chosen == 64
+        assert tuned(Local(), Blobs(samples=20_000)).chosen == 64
 
 
 def test_set_up_data_are_not_set_up_again_in_the_child():

@@ -80,14 +80,13 @@ def prepare(context: "TuningContext") -> Plan:
 
 
 def _training(context: "TuningContext", setting: Setting, known: tuple[int, "Look"]) -> "TrainingPlan":
-    """The training with the present batch size; where there is none, or the data do not fill it, with a known one."""
-    from lit_autotune.looks import look, training_plan
+    """The training with the present batch size, or a known one. Not looked at: the present size may be too large."""
+    from lit_autotune.looks import training_plan
 
     size, seen = known
-    old, most = setting.value, seen.most
-    if old is not None and old >= 1 and old != size and (most is None or old <= most):
-        size, seen = int(old), look(context.sandbox, {setting: int(old)})
-    return training_plan(context.sandbox.trainer, seen, size)
+    training = training_plan(context.sandbox.trainer, seen, size)
+    old = setting.value
+    return training.resized(int(old)) if old is not None and old >= 1 else training
 
 
 def _prove_effect(context: "TuningContext", setting: Setting, known: tuple[int, "Look"], other: int) -> "Look":

@@ -1,6 +1,7 @@
 """Tuning step ``learning_rate``: the LR range test (Smith 2015) and the suggesters' reading of it."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,10 @@ def prepare(context: "TuningContext") -> "RatePlan":
     config, sandbox = context.config, context.sandbox
     setting = find(context)
     value = (setting and setting.value) or math.sqrt(config.lr_min * config.lr_max)
-    first = look(sandbox, {setting: value} if setting else {})
+    size = context.plans.get("batch_size")
+    # The present batch size may be too large, if it is to be tuned.
+    base = {size.setting: size.init_val} if size else {}
+    first = look(sandbox, {**base, setting: value} if setting else base)
     if not first.rates:
         raise ConfigError("configure_optimizers returns no optimizer, so there is no learning rate to tune")
     if len(first.defaults) <= (config.lr_optimizer_index or 0):
@@ -41,15 +45,15 @@ def prepare(context: "TuningContext") -> "RatePlan":
             f"{config.lr_optimizer_index or 0}; see configure_optimizers"
         )
     kind = wanted_kind(config.lr_schedule, first.schedulers)
-    training = training_plan(sandbox.trainer, first, _present_size(context))
+    training = (size and size.training) or training_plan(sandbox.trainer, first, _present_size(context))
     if setting is None:
         return RatePlan(None, {}, _relative(first.rates), kind, training)
     context.console.debug(f"learning rate is kept in {setting}")
-    second = look(sandbox, {setting: 2 * value})
+    second = look(sandbox, {**base, setting: 2 * value})
     if first.rates != second.rates:
         scales = tuple(rate / value for rate in first.rates)
         return RatePlan(setting, {setting: value}, scales, kind, training, effective=True)
-    if kind == "max_lr" and config.lr_attribute is None and (plan := _peak_plan(context, first, training)):
+    if kind == "max_lr" and config.lr_attribute is None and (plan := _peak_plan(context, first, training, base)):
         return plan
     if first.schedulers and first.defaults != second.defaults:
         context.console.warn(
@@ -66,7 +70,9 @@ def prepare(context: "TuningContext") -> "RatePlan":
     return RatePlan(None, {setting: value}, _relative(first.rates), kind, training)
 
 
-def _peak_plan(context: "TuningContext", first: "Look", training: "TrainingPlan") -> "RatePlan | None":
+def _peak_plan(
+    context: "TuningContext", first: "Look", training: "TrainingPlan", base: Mapping[Setting, int]
+) -> "RatePlan | None":
     """The plan for a schedule whose peak comes from a setting of its own; ``None`` if there is none such."""
     from lit_autotune.looks import look
     from lit_autotune.rate_search import RatePlan
@@ -75,7 +81,7 @@ def _peak_plan(context: "TuningContext", first: "Look", training: "TrainingPlan"
     if setting is None:
         return None
     value = setting.value or first.rates[0]
-    rates = [look(context.sandbox, {setting: value * factor}).rates for factor in (1, 2)]
+    rates = [look(context.sandbox, {**base, setting: value * factor}).rates for factor in (1, 2)]
     if rates[0] == rates[1]:
         return None
     scales = tuple(rate / value for rate in rates[0])

@@ -9,6 +9,7 @@ import time
 import warnings
 from pathlib import Path
 
+import lightning.pytorch  # noqa: F401 - sets its loggers' levels when it is imported, so that they can be lowered below
 from rich.console import Console
 from rich.table import Table
 
@@ -66,7 +67,7 @@ def show(path):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for argument in sys.argv[1:] or (HERE / "autotune.toml", HERE / "much_too_low.toml"):
         show(Path(argument))

@@ -59,7 +59,7 @@ def show(path):
     gains = [rows[seed, True]["test accuracy"] - rows[seed, False]["test accuracy"] for seed in SEEDS]
     mean = sum(gains) / len(gains)
     won, lost = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
-    outcome = "Tuning wins" if mean > 0 else "Tuning does not win"
+    outcome = "Tuning wins" if mean > 0 and won > lost else "Tuning does not win"
     console.print(
         f"{outcome}: test accuracy {mean:+.3f} in the mean, higher on {won} and lower on {lost} of 3 seeds.\n"
     )

@@ -84,8 +84,3 @@ def verdict(candidate: Candidate, best: Candidate, scale: float, present: Candid
     is_faster = seconds is not None and other is not None and seconds < FASTER * other
     is_proven = len(candidate.preview.losses) >= proof(candidate.plan.steps)
     return "as good and faster" if is_faster and is_proven and is_resized else "as good"
-
-
-def samples_per_step(plan: TrainingPlan) -> int:
-    """Samples of an optimizer step on one device."""
-    return (plan.batch_size or 1) * plan.accumulate_grad_batches

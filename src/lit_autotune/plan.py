@@ -43,6 +43,11 @@ class TrainingPlan(Record):
         """Whether a larger batch makes each step dearer, and no fewer of them."""
         return self.limit == "steps" or self.batches_are_fixed
 
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of an optimizer step on one device; batches where the batch size is unknown."""
+        return (self.batch_size or 1) * self.accumulate_grad_batches
+
     def resized(self, batch_size: int) -> "TrainingPlan":
         """The same training with another batch size."""
         batches = self.batches_per_epoch

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lit_autotune.comparison import MOST_SHARE, preview_steps, proof
+from lit_autotune.config import TunerConfig
 from lit_autotune.distributed import on_all_ranks
 from lit_autotune.plan import TrainingPlan
 from lit_autotune.races import RUNS
@@ -14,15 +15,19 @@ if TYPE_CHECKING:
     from lit_autotune.orchestrator import TuningContext
 
 
+def is_in_question(config: TunerConfig) -> bool:
+    """Whether a batch size has to prove itself: not if it was asked for by name, unless that is to be compared, too."""
+    return config.compare is True or (config.compare == "auto" and config.batch_size_target == "auto")
+
+
 def compared_size(context: "TuningContext") -> int | None:
     """The present batch size, if the one found is to be measured against it."""
-    size, config = context.results.get("batch_size"), context.config
-    if size is None or size.old is None or size.old == size.chosen or config.compare is False:
+    size = context.results.get("batch_size")
+    if size is None or size.old is None or size.old == size.chosen or not is_in_question(context.config):
         return None
     fits = any(trial.fits and trial.batch_size == size.old for trial in size.trials)
-    is_asked_for = config.batch_size_target != "auto" and config.compare == "auto"
     is_trained = context.plans["batch_size"].training is not None
-    return int(size.old) if fits and is_trained and not is_asked_for else None
+    return int(size.old) if fits and is_trained else None
 
 
 def preview_length(context: "TuningContext", training_plan: TrainingPlan, step_seconds: float, heats: int = 2) -> int:
@@ -80,9 +85,8 @@ def can_be_proven(
     """
     config = context.config
     speeds = {trial.batch_size: trial.samples_per_second for trial in trials if trial.fits}
-    is_in_question = config.compare is True or (config.compare == "auto" and config.batch_size_target == "auto")
     speed = speeds.get(size)
-    if old is None or old == size or old not in speeds or not speed or not is_in_question:
+    if old is None or old == size or old not in speeds or not speed or not is_in_question(config):
         return True
     resized = training.resized(size)
     seconds = size * resized.accumulate_grad_batches / speed

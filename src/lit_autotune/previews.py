@@ -93,7 +93,7 @@ class Previews:
         Returns:
             The steps; 0 if there would be too few to tell anything.
         """
-        per_step = (plan.batch_size or 1) * plan.accumulate_grad_batches
+        per_step = plan.samples_per_step
         if not self._samples:
             chunks = (1 + len(CHECKED)) * SAMPLES / CHUNK
             scoring = SCORING * chunks * step_seconds * min(CHUNK / per_step, 2.0)
@@ -143,9 +143,9 @@ class Previews:
         before: list[float] = []
 
         def begin(original: Callable[[], None]) -> None:
-            if scorer := self._scorer(made):
-                held_out.append(scorer)
-                before.extend(scorer.losses())
+            if scored := self._scorer(made):
+                held_out.append(scored[0])
+                before.extend(scored[1])
             original()
 
         def record(micro_losses: list[float]) -> bool:
@@ -183,8 +183,8 @@ class Previews:
             batch_seconds=mean(made.trainer, seconds),
         )
 
-    def _scorer(self, made: Copies) -> HeldOutLoss | None:
-        """What scores copies; ``None`` if only their training losses are there to judge by.
+    def _scorer(self, made: Copies) -> tuple[HeldOutLoss, list[float]] | None:
+        """What scores copies, and their losses now; ``None`` if only their training losses are there to judge by.
 
         Hooks of the user's that work within a fit may not work outside of its loops. That is no fault of theirs.
         """
@@ -194,8 +194,7 @@ class Previews:
             self._batches = self._batches or self._choose(made)
         scorer = HeldOutLoss(made, self._batches)
         try:
-            scorer.losses()
-            return scorer
+            return scorer, scorer.losses()
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -217,7 +216,8 @@ class Previews:
             return loader
         if not self._aside:
             # At most a tenth of the data: more would make it another training.
-            self._aside = frozenset(spread(sorted(order))[:: max(1, 10 * len(spread(order)) // len(order))])
+            scored = spread(sorted(order))
+            self._aside = frozenset(scored[:: max(1, 10 * len(scored) // len(order))])
         rest = [i for i in sorted(order) if i not in self._aside]
         return rebuild(loader, loader.batch_size, sampler=SubsetRandomSampler(rest) if kind is RandomSampler else rest)
 

@@ -68,14 +68,14 @@ class Race:
     @property
     def best(self) -> float:
         """The rate that ended lowest; the lowest of those that did."""
-        return min(self.runs, key=lambda rate: (self.runs[rate].score, rate))
+        return ranked(self.runs)[0]
 
     @property
     def heats(self) -> tuple[Heat, ...]:
         """The runs, best first."""
-        ranked = sorted(self.runs, key=lambda rate: (self.runs[rate].score, rate))
         return tuple(
-            Heat(learning_rate=rate, losses=self.runs[rate].losses, score=self.runs[rate].score) for rate in ranked
+            Heat(learning_rate=rate, losses=self.runs[rate].losses, score=self.runs[rate].score)
+            for rate in ranked(self.runs)
         )
 
     @property
@@ -86,9 +86,14 @@ class Race:
         return lowest_of_equals(self.runs) / LOWER
 
 
+def ranked(runs: dict[float, Preview]) -> list[float]:
+    """The rates, the one that ended lowest first; of equals the lower one."""
+    return sorted(runs, key=lambda rate: (runs[rate].score, rate))
+
+
 def lowest_of_equals(runs: dict[float, Preview]) -> float:
     """The lowest rate whose preview is not worse than the best one's beyond noise."""
-    best = min(runs, key=lambda rate: (runs[rate].score, rate))
+    best = ranked(runs)[0]
     scale = fall(list(runs.values()))
     equals = [rate for rate in runs if rate <= best and not is_better(runs[best], runs[rate], scale)]
     return min(equals, default=best)

@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lit_autotune.attributes import Setting
-from lit_autotune.candidates import Candidate, samples_per_step, verdict
+from lit_autotune.candidates import Candidate, verdict
 from lit_autotune.comparison import Preview, fall
 from lit_autotune.hookspecs import hookimpl
 from lit_autotune.races import FACTOR
@@ -134,8 +134,8 @@ class Comparer:
 
     def _judge(self, candidates: list[Candidate], length: int) -> Candidate:
         """Preview all; each has to be better than the best before it, or as good and faster."""
-        console, samples = self._context.console, length * samples_per_step(candidates[-1].plan)
-        seconds = sum(samples / samples_per_step(candidate.plan) for candidate in candidates) * self._step_seconds()
+        console, samples = self._context.console, length * candidates[-1].plan.samples_per_step
+        seconds = sum(samples / candidate.plan.samples_per_step for candidate in candidates) * self._step_seconds()
         console.line(
             f"Trainings from the same start, {len(candidates)} of {samples:,} samples each, about {seconds:.0f} s..."
         )
@@ -145,7 +145,7 @@ class Comparer:
                 # The best rate grows with the batch size, with Adam in proportion to its root. With more than that
                 # small data are overfitted, which previews do not show.
                 candidate.rate = min(candidate.rate, best.rate * math.sqrt(candidate.size / best.size))
-            candidate.preview = self._preview(candidate, max(1, round(samples / samples_per_step(candidate.plan))))
+            candidate.preview = self._preview(candidate, max(1, round(samples / candidate.plan.samples_per_step)))
             console.line(f"  {candidate.values}: {candidate.outcome}")
             if place:
                 scale = fall([one.preview for one in candidates[: place + 1]])

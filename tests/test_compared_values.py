@@ -105,17 +105,53 @@ def test_not_compared_if_not_wanted():
     assert module.lr == 1e-7
 
 
-@pytest.mark.parametrize(("points", "expected"), [(40, "applied"), (20, "kept")])
-def test_what_is_in_doubt_never_replaces_a_value_unverified(points, expected, monkeypatch):
-    """Where previews would take too long, a good suggestion is written and a doubtful one is not."""
+def test_nothing_that_works_is_replaced_unverified(monkeypatch):
+    """Where previews would take too long, the present rate stays, and what to do about it is said."""
     for name in ("SECONDS", "LEAST_SECONDS", "MOST_SECONDS"):
         monkeypatch.setattr(limits, name, 0.0)
     module = ValidatedNet(lr=1e-4)
-    report = tuned(module, lr_num_training=points, lr_min=1e-6, lr_max=10.0)
+    report = tuned(module, lr_num_training=40, lr_min=1e-6, lr_max=10.0)
     assert report.comparison.verdict.startswith("not compared: previews of enough steps would take too long")
-    assert report.learning_rate.doubtful == (expected == "kept")
-    assert (module.lr == 1e-4) == (expected == "kept")
-    assert report.learning_rate.chosen == module.lr
+    assert "verify_budget" in report.comparison.verdict
+    assert report.learning_rate.suggested != 1e-4
+    assert report.learning_rate.chosen == module.lr == 1e-4
+    assert not report.learning_rate.applied
+
+
+def test_slow_steps_are_compared_in_no_more_of_them_than_a_range_test_takes(monkeypatch):
+    """Twenty of them for each: a comparison of few steps is better than none."""
+    monkeypatch.setattr(limits, "SECONDS", 0.0)
+    monkeypatch.setattr(limits, "LEAST_SECONDS", 0.0)
+    module = ValidatedNet(lr=1e-4)
+    report = tuned(module, suggestion=1e-2, lr_auto_extend=False)
+    assert [values.steps for values in report.comparison.values] == [limits.LEAST_STEPS] * 3
+    rates = [values.learning_rate for values in report.comparison.values]
+    assert rates == pytest.approx([1e-4, 1e-3, 1e-2])  # the one between stands for trainings that are longer
+    assert report.comparison.applied != "present"
+
+
+@pytest.mark.parametrize("cause", ["scoring", "training"])
+def test_memory_that_runs_out_in_previews_changes_nothing(cause):
+    """The present values stay if no values can be compared; the tuning goes on."""
+
+    class Hungry(ValidatedNet):
+        is_scored = False
+
+        def training_step(self, batch, batch_idx):
+            if self.is_scored:
+                raise MemoryError
+            return super().training_step(batch, batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            if cause == "scoring":
+                raise MemoryError
+            self.is_scored = True
+            super().validation_step(batch, batch_idx)
+
+    module = Hungry(lr=1e-4)
+    report = tuned(module, suggestion=1e-2, lr_auto_extend=False)
+    assert report.comparison.applied == "present"
+    assert module.lr == 1e-4
 
 
 def test_previews_are_alike():
@@ -142,7 +178,7 @@ def test_previews_are_alike():
     count = len(report.comparison.values)
     assert all(torch.equal(one, start) for one in [module.network[0].weight, *starts])
     assert len(set(trained[-count:])) == 1
-    seen = [torch.cat(batches[-2:]) for batches in scored[-count:]]
+    seen = [torch.cat(batches[-4:]) for batches in scored[-count:]]
     assert all(torch.equal(one, seen[0]) for one in seen)
     assert torch.equal(seen[0], blobs(320)[0][:64])  # all of them, in their order
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lit_autotune.candidates import Candidate, verdict
-from lit_autotune.comparison import MOST_SECONDS, MOST_SHARE, Preview, fall, is_better, preview_steps
+from lit_autotune.comparison import FREE_STEPS, MOST_SECONDS, MOST_SHARE, Preview, fall, is_better, preview_steps
 from lit_autotune.plan import plan_training
 
 
@@ -82,9 +82,11 @@ def test_a_larger_batch_may_lag_a_little_behind_if_it_is_better_than_the_present
         (1_000, 1e-4, 3, 500),  # quick: half of the training each
         (10, 1e-4, 3, 10),  # the whole of a training of few steps
         (1_000, 0.01, 3, 250),  # 8 seconds in all
-        (100_000, 0.01, 3, 521),  # 2 % of the training are 20 seconds; rounded to 1/192
-        (10_000_000, 0.1, 3, 1628),  # ten minutes
-        (100, 3.0, 3, 0),  # 8 seconds are nothing
+        (100_000, 0.01, 3, 520),  # 2 % of the training are 20 seconds; rounded to 1/192
+        (10_000_000, 0.1, 3, 1627),  # ten minutes
+        (100, 3.0, 3, 20),  # 8 seconds are nothing, but together they take no more steps than a range test
+        (100, 3.0, 6, 0),
+        (100, 300.0, 3, 0),
         (None, 0.1, 3, 26),  # without an end there is no share of it
     ],
 )
@@ -101,10 +103,14 @@ def test_how_long_previews_are(steps, seconds, runs, expected):
     spent=st.floats(0, 100),
 )
 def test_previews_keep_to_the_budget(steps, seconds, runs, budget, spent):
-    """They take neither more time than they may, nor more of the training; a larger budget is never a shorter one."""
+    """They take neither more time than they may, nor more of the training; a larger budget is never a shorter one.
+
+    The shortest ones may always take as many steps as a range test.
+    """
     count = preview_steps(steps, seconds, runs, budget, spent=spent)
     whole = 0.0 if steps is None else steps * seconds
-    assert runs * count * seconds <= min(max(8.0, budget * whole), MOST_SECONDS) * 1.001
+    allowed = min(max(8.0, budget * whole), MOST_SECONDS) * 1.001
+    assert runs * count * seconds <= allowed or (runs * count <= FREE_STEPS and count <= 20)
     if steps is not None:
         assert count <= max(math.ceil(MOST_SHARE * steps), min(20, steps))
     assert preview_steps(steps, seconds, runs, 1.0, spent=spent) >= count

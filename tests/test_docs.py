@@ -111,7 +111,7 @@ def test_the_demos_table(tmp_path):
     """Trainings that really ran, untouched and tuned, on three seeds, and an honest last line; here of one epoch."""
     for name in ("digits.py", "untouched_or_tuned.py", "much_too_low.toml"):
         text = (ROOT / "examples/digits" / name).read_text()
-        (tmp_path / name).write_text(text.replace("max_epochs = 15", "max_epochs = 1"))
+        (tmp_path / name).write_text(text.replace("max_epochs = 10", "max_epochs = 1"))
     command = [sys.executable, "untouched_or_tuned.py", "much_too_low.toml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -78,7 +78,7 @@ def _measure(key: Key) -> tuple[Key, Any]:
     if kind == "sweep":
         return key, truth.sweep(task, low, high, seed)
     if kind == "race":
-        race = Race(partial(truth.preview, task, seed), peer[0])
+        race = Race(partial(truth.preview, task, seed), peer[0], truth.RACE_STEPS / truth.STEPS)
         return key, {"value": race.verdict, "steps": sum(len(run.losses) for run in race.runs.values())}
     try:
         answer = peers.PEERS[peer[0]](task, low, high, seed)

@@ -65,7 +65,9 @@ class DigitsCNN(pl.LightningModule):
 
     def validation_step(self, batch, batch_idx):
         images, labels = batch
-        self.val_accuracy(self.network(images), labels)
+        scores = self.network(images)
+        self.val_accuracy(scores, labels)
+        self.log("val_loss", F.cross_entropy(scores, labels))
         self.log("val_accuracy", self.val_accuracy, prog_bar=True)
 
     def test_step(self, batch, batch_idx):
@@ -74,4 +76,5 @@ class DigitsCNN(pl.LightningModule):
         self.log("test_accuracy", self.test_accuracy)
 
     def configure_optimizers(self):
-        return torch.optim.AdamW(self.parameters(), lr=self.hparams.learning_rate)
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.hparams.learning_rate)
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.trainer.max_epochs)]

@@ -36,6 +36,8 @@ class Candidate:
     @property
     def outcome(self) -> str:
         """What came of it, in words."""
+        if not self.preview.losses:
+            return "out of memory"
         steps = f"after {len(self.preview.losses)} steps"
         return f"loss {self.preview.score:.4g} {steps}" if self.preview.scores else f"diverged {steps}"
 

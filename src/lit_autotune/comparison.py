@@ -22,6 +22,9 @@ MOST_SHARE = 0.5
 LEAST_STEPS = 20
 """A preview of fewer steps says nothing, unless the training itself has no more."""
 
+FREE_STEPS = 100
+"""Previews that take no more steps than a range test are always run, however slow the steps."""
+
 TIE = 0.02
 """Share of the fall of the loss below which two previews are as good as each other."""
 
@@ -97,12 +100,17 @@ def preview_steps(
     allowed = min(max(SECONDS - spent, LEAST_SECONDS, budget * whole), MOST_SECONDS)
     most = max(allowed / runs - scoring, 0.0) / max(seconds, 1e-9)
     if steps is None:
-        return int(most) if most >= LEAST_STEPS else 0
+        return int(most) if most >= LEAST_STEPS else _free(LEAST_STEPS, runs, seconds)
     affordable = min(most / max(steps, 1), share)
     rounded = max((part for part in _parts(steps) if part <= affordable), default=0.0)
     least = min(LEAST_STEPS, steps)
-    count = max(math.ceil(rounded * steps), least)
-    return count if count <= most else 0
+    count = max(int(rounded * steps + 1e-9), least)
+    return count if count <= most else _free(least, runs, seconds)
+
+
+def _free(least: int, runs: float, seconds: float) -> int:
+    """The shortest previews, if they cost no more than a range test."""
+    return least if runs * least <= FREE_STEPS and runs * least * seconds <= MOST_SECONDS else 0
 
 
 def _parts(steps: int) -> list[float]:

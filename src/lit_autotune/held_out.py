@@ -18,6 +18,9 @@ HELD_OUT = "val"
 SAMPLES, CHUNK = 320, 32
 """How many samples are scored, and how many at a time: enough chunks to tell a difference from its noise."""
 
+MOST_CHUNKS = 40
+"""Chunks at most, where memory holds only smaller ones."""
+
 
 class HeldOutLoss:
     """Measures the loss of held-out batches, in eval mode and without gradients.
@@ -108,17 +111,19 @@ def _first_loader(loaders: Any) -> Any:
     return () if loaders is None else loaders
 
 
-def sample_batches(loaders: Any, indices: Sequence[int] | None = None) -> list[Any]:
+def sample_batches(loaders: Any, most_samples: int | None = None, indices: Sequence[int] = ()) -> list[Any]:
     """Some batches of the first of the loaders, from all over its data where these can be indexed.
 
     Args:
         loaders: A loader, or lists or dictionaries of them.
+        most_samples: How many fit in memory at a time; if unknown, as many as the loader itself takes.
         indices: The samples to take; by default evenly spaced ones.
     """
     loader = _first_loader(loaders)
-    order = indices if indices is not None else spread(sample_order(loader))
+    order = indices or spread(sample_order(loader))
     if order:
-        return list(rebuild(loader, CHUNK, sampler=order))
+        size = min(CHUNK, most_samples or loader.batch_size or CHUNK)
+        return list(rebuild(loader, size, sampler=spread(order, size * MOST_CHUNKS)))
     batches = []
     for batch in loader:
         batches.append(batch)
@@ -140,9 +145,9 @@ def sample_order(loader: Any) -> list[int]:
     return order if all(0 <= i < len(loader.dataset) for i in order) else []
 
 
-def spread(order: Sequence[int]) -> list[int]:
-    """Evenly spaced ones, as many as are scored."""
-    count = min(SAMPLES, len(order))
+def spread(order: Sequence[int], most: int = SAMPLES) -> list[int]:
+    """Evenly spaced ones, as many as are scored or fewer."""
+    count = min(SAMPLES, most, len(order))
     return [order[i * len(order) // count] for i in range(count)]
 
 

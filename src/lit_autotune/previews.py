@@ -11,6 +11,7 @@ from lit_autotune.distributed import mean
 from lit_autotune.errors import TuningError
 from lit_autotune.held_out import (
     CHUNK,
+    MOST_CHUNKS,
     SAMPLES,
     HeldOutLoss,
     sample_batches,
@@ -20,7 +21,7 @@ from lit_autotune.held_out import (
 )
 from lit_autotune.loaders import rebuild
 from lit_autotune.looks import Values, without_extras
-from lit_autotune.memory import is_out_of_memory
+from lit_autotune.memory import is_out_of_memory, release_memory
 from lit_autotune.plan import TrainingPlan
 from lit_autotune.process_state import random_state
 from lit_autotune.sandbox import Copies, Sandbox, overrides
@@ -56,6 +57,7 @@ class Previews:
         steps: Optimizer steps so far, of all previews.
         judge: What is scored: ``"validation batches"``; ``"training batches"`` that are kept aside; or, where neither
             can be scored on their own, ``"training losses"``.
+        most_samples: How many samples are known to fit in memory at a time; ``None`` if unknown.
     """
 
     def __init__(self, sandbox: Sandbox, optimizer_index: int | None = None):
@@ -66,10 +68,12 @@ class Previews:
         self._validates = has_validation and is_on
         self.judge = "validation batches" if self._validates else "training batches"
         self.steps = 0
+        self.most_samples: int | None = None
         self._samples = 0.0
         self._batches: list[Any] = []
         self._aside: frozenset[int] = frozenset()
         self._known: dict[Any, Preview] = {}
+        self._before: list[float] = []
 
     def length(
         self,
@@ -95,8 +99,9 @@ class Previews:
         """
         per_step = plan.samples_per_step
         if not self._samples:
-            chunks = (1 + len(CHECKED)) * SAMPLES / CHUNK
-            scoring = SCORING * chunks * step_seconds * min(CHUNK / per_step, 2.0)
+            size = min(CHUNK, self.most_samples or plan.batch_size or CHUNK)
+            chunks = len(CHECKED) * min(SAMPLES / size, MOST_CHUNKS)
+            scoring = SCORING * chunks * step_seconds * min(size / per_step, 2.0)
             self._samples = preview_steps(plan.steps, step_seconds, runs, budget, share, scoring, spent) * per_step
         return math.ceil(self._samples / per_step)
 
@@ -123,8 +128,23 @@ class Previews:
         """
         key = (frozenset(values.items()), steps, rate_of and rate_of(0, 0))
         if key not in self._known:
-            self._known[key] = self._run(values, plan, steps, rate_of, on_point)
+            self._known[key] = self._unless_out_of_memory(lambda: self._run(values, plan, steps, rate_of, on_point))
         return self._known[key]
+
+    def _unless_out_of_memory(self, run: Callable[[], Preview]) -> Preview:
+        """What a run comes to; one without losses if memory runs out, so that its values are worse than any others.
+
+        Not with several processes: the others would wait for this one for ever.
+        """
+        is_out = False
+        try:
+            return run()
+        except Exception as error:
+            is_out = self._sandbox.trainer.world_size == 1 and is_out_of_memory(error)
+            if not is_out:
+                raise
+        release_memory()
+        return Preview(losses=())
 
     def _run(
         self,
@@ -140,12 +160,10 @@ class Previews:
         referee, losses, scores = DivergenceMonitor(max_missing=1), [], list[list[float]]()
         checks = {math.ceil(share * steps) for share in CHECKED}
         held_out: list[HeldOutLoss] = []
-        before: list[float] = []
 
         def begin(original: Callable[[], None]) -> None:
-            if scored := self._scorer(made):
-                held_out.append(scored[0])
-                before.extend(scored[1])
+            if scorer := self._scorer(made):
+                held_out.append(scorer)
             original()
 
         def record(micro_losses: list[float]) -> bool:
@@ -172,6 +190,7 @@ class Previews:
         self.steps += len(losses)
         if not losses:
             raise TuningError(f"there was no optimizer step in {stepper.calls} batches; does training_step do one?")
+        before = self._before
         if not held_out:
             before, scores = losses[:1], [_chunks(losses)]
         seconds = median(stepper.step_seconds) if stepper.step_seconds else 0.0
@@ -183,9 +202,10 @@ class Previews:
             batch_seconds=mean(made.trainer, seconds),
         )
 
-    def _scorer(self, made: Copies) -> tuple[HeldOutLoss, list[float]] | None:
-        """What scores copies, and their losses now; ``None`` if only their training losses are there to judge by.
+    def _scorer(self, made: Copies) -> HeldOutLoss | None:
+        """What scores copies; ``None`` if only their training losses are there to judge by.
 
+        At the start, when they are scored for the first time, all copies are the same.
         Hooks of the user's that work within a fit may not work outside of its loops. That is no fault of theirs.
         """
         if self.judge == LOSSES:
@@ -194,12 +214,13 @@ class Previews:
             self._batches = self._batches or self._choose(made)
         scorer = HeldOutLoss(made, self._batches)
         try:
-            return scorer, scorer.losses()
+            self._before = self._before or [mean(made.trainer, loss) for loss in scorer.losses()]
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             self.judge = LOSSES
             return None
+        return scorer
 
     def _keep_aside(self, made: Copies) -> None:
         """Without validation batches: have the copies not train on what they are scored on, where that can be done."""
@@ -223,11 +244,11 @@ class Previews:
 
     def _choose(self, made: Copies) -> list[Any]:
         if self._validates:
-            batches = sample_batches(validation_loaders(made))
+            batches = sample_batches(validation_loaders(made), self.most_samples)
             if batches:
                 return batches
         loaders = made.trainer.fit_loop._data_source.dataloader()
-        return sample_batches(loaders, sorted(self._aside) or None)
+        return sample_batches(loaders, self.most_samples, sorted(self._aside))
 
 
 def _chunks(losses: Sequence[float]) -> list[float]:

@@ -132,4 +132,5 @@ def _race(
         console.line(f"  lr {rate:.2e}: {outcome} after {len(preview.losses)} steps")
         return preview
 
-    return Race(run, center)
+    share = min(1.0, steps / training_plan.steps) if training_plan.steps else 1 / RUNS
+    return Race(run, center, share)

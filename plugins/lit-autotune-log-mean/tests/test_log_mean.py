@@ -11,7 +11,7 @@ from lit_autotune.registry import Registry
 from lit_autotune.testing import LR_SUGGESTER_CHECKS
 
 RATES = tuple(10 ** (-6 + i / 10) for i in range(61))
-VALLEY = LRCurve(learning_rates=RATES, losses=tuple((math.log10(rate) + 1) ** 2 for rate in RATES))
+VALLEY = LRCurve(learning_rates=RATES, losses=tuple((math.log10(rate) + 2) ** 2 for rate in RATES))
 
 
 @pytest.mark.parametrize("check", LR_SUGGESTER_CHECKS)

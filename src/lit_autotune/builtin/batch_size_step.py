@@ -175,6 +175,7 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
             margin=config.batch_size_margin,
             on_trial=on_trial,
         )
+    context.previews.most_samples = largest
     choice = choose(config.batch_size_target, trials, largest, plan.training, plan.setting.value)
     if plan.training and not can_be_proven(context, plan.training, plan.setting.value, choice.batch_size, trials):
         choice = Choice(int(plan.setting.value), f"the present one; no time to compare it with {choice.batch_size}")

@@ -78,8 +78,8 @@ class Comparer:
     def _candidates(self) -> list[Candidate]:
         """The present values, then the present size with a rate of its own, then the new ones; what there is of them.
 
-        A rate has the next lower one before it: it has to be better than that, because previews are won by rates that
-        are too high for the whole training.
+        A new rate has a lower one before it: it has to be better than that, because previews are won by rates that are
+        too high for the whole training.
         """
         size, rate, old_size, old_rate = self._size, self._rate, self._old_size, self._old_rate
         training = (self._rate_plan or self._size_plan).training
@@ -96,7 +96,9 @@ class Comparer:
         own, is_raced = (new_rate, bool(rate and rate.races)) if old_size is None else self._rate_for(old_size, present)
         if own is not None:
             if not is_raced and (old_rate is None or not own / FACTOR <= old_rate <= own):
-                candidates.append(Candidate("lower rate", kept_size, own / FACTOR, present))
+                # Half-way to the present one, in the logarithm.
+                lower = own / FACTOR if old_rate is None or old_rate > own else math.sqrt(own * old_rate)
+                candidates.append(Candidate("lower rate", kept_size, lower, present))
             candidates.append(Candidate("new rate", kept_size, own, present))
         if old_size is not None:
             candidates.append(Candidate("new", new_size, new_rate, new))
@@ -178,13 +180,14 @@ class Comparer:
             context.results["learning_rate"] = rate.model_copy(update=update)
 
     def _keep_unproven(self, candidates: list[Candidate]) -> str:
-        """What to do where no preview is affordable: only a rate that is not in doubt replaces what is there."""
-        text = "not compared: previews of enough steps would take too long"
-        is_doubtful = self._rate is not None and self._rate.doubtful
-        if self._old_size is None and not is_doubtful:
-            return text
-        self._apply(candidates[0], "unproven")
-        return f"{text}; {candidates[0].values} {'stays' if candidates[0].name == 'present' else 'is used'}"
+        """What to do where no preview is affordable: nothing that works is replaced without proof."""
+        first = candidates[0]
+        self._apply(first, "unproven")
+        return (
+            f"not compared: previews of enough steps would take too long; {first.values} "
+            f"{'stays' if first.name == 'present' else 'is used'}; for proof raise verify_budget, to do without it set "
+            "compare = false"
+        )
 
     def _nothing_to_compare(self) -> str:
         size, rate = self._size, self._rate

@@ -51,7 +51,7 @@ def test_the_verdict_is_a_little_lower_than_the_best():
 
 
 def test_the_shorter_the_race_the_lower_the_verdict():
-    """Nothing is taken off for the whole training; for what was never recorded no more than for the shortest that was."""
+    """Nothing is taken off for the whole training; no more than for the shortest races that were recorded."""
     verdicts = [raced(Runs(best=1e-2), 1e-2, share).verdict for share in (1.0, 0.5, 0.25, 0.05)]
     assert verdicts == sorted(verdicts, reverse=True)
     assert verdicts[0] == pytest.approx(1e-2)

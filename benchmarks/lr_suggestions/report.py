@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import interval
 from benchmarks.lr_suggestions import peers, suite, truth
 from benchmarks.lr_suggestions.formulas import FORMULAS
 from benchmarks.lr_suggestions.results import Key
-from benchmarks.lr_suggestions.scores import BAD, Truth, Verdict, interval, spread
+from benchmarks.lr_suggestions.scores import BAD, Truth, Verdict, spread
 from lit_autotune.config import TunerConfig
 from lit_autotune.curves import before_divergence, lr_ladder
 from lit_autotune.registry import Registry

@@ -1,50 +1,22 @@
 """The measurements, one JSON line each, so that an interrupted run goes on where it was."""
 
-import json
 import math
-import multiprocessing
-import sys
-import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks import common
+
 FILE = Path(__file__).parent / "results.jsonl"
-PROCESSES = 2
 
-Key = tuple[Any, ...]
+Key = common.Key
 """Kind, task, and what else makes it one measurement: ``("truth", task, rate, seed)``."""
-
-
-def read() -> dict[Key, Any]:
-    """All measurements so far."""
-    if not FILE.exists():
-        return {}
-    lines = FILE.read_text(encoding="utf-8").splitlines()
-    return {tuple(key): value for key, value in map(_parse, lines) if key}
-
-
-def _parse(line: str) -> tuple[list[Any], Any]:
-    try:
-        return tuple(json.loads(line))
-    except ValueError:  # the line that was being written when the run was interrupted
-        return [], None
 
 
 def measure(wanted: Iterable[Key]) -> dict[Key, Any]:
     """Measure what is not in the file yet, and return all."""
-    done = read()
-    missing = [key for key in wanted if key not in done]
-    start = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool, FILE.open("a", encoding="utf-8") as file:
-        for count, (key, value) in enumerate(pool.imap_unordered(_measure, missing, chunksize=20), 1):
-            done[key] = value
-            file.write(json.dumps([key, value]) + "\n")
-            if count % 100 == 0 or count == len(missing):
-                file.flush()
-                print(f"{count} of {len(missing)} measurements, {time.monotonic() - start:.0f} s", file=sys.stderr)
-    return done
+    return common.measure(FILE, _measure, wanted, at_a_time=20)
 
 
 def ground_and_sweeps() -> Iterator[Key]:

@@ -1,6 +1,6 @@
 """What a suggestion is worth: its regret, read off the ground truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from benchmarks.lr_suggestions.results import Key
 
 BAD = 0.2
 """Regret above this is bad."""
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -69,15 +68,6 @@ class Truth:
         best = float(self.losses[self.best])
         close = loss <= best + 0.1 * abs(best) + 0.01 * abs(self.first)
         return Verdict(self.task, window, seed, value, regret, close, diverging >= 0.5, is_doubtful)
-
-
-def interval(verdicts: Sequence[Verdict], measure: Callable[[Verdict], float]) -> tuple[float, float, float]:
-    """Mean and its 95 % bootstrap interval; whole tasks are drawn, because runs of one task are alike."""
-    tasks = sorted({verdict.task for verdict in verdicts})
-    means = np.array([np.mean([measure(v) for v in verdicts if v.task == task]) for task in tasks])
-    drawn = np.random.default_rng(0).choice(means, (RESAMPLES, len(means))).mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(means.mean()), float(low), float(high)
 
 
 def spread(verdicts: Sequence[Verdict]) -> float:

@@ -2,10 +2,7 @@
 
 import contextlib
 import io
-import json
 import logging
-import multiprocessing
-import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -17,13 +14,13 @@ import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.tuner import Tuner as LightningTuner
 
+from benchmarks import common
 from benchmarks.outcome.suite import find
 from benchmarks.outcome.tasks import Task
 from lit_autotune import TunerConfig, tune
 from lit_autotune.attributes import LEARNING_RATE_NAMES, find_batch_size, find_setting, write
 
 FILE = Path(__file__).parent / "results.jsonl"
-PROCESSES = 2
 SEEDS = range(3)
 
 BOTH = {"use_batch_size_tuning": True, "use_learning_rate_tuning": True}
@@ -42,32 +39,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 FOR_BAD = ("default", "rate alone", "Lightning")
 """What is tried on bad defaults, too."""
 
-Key = tuple[Any, ...]
+Key = common.Key
 """``("tune", task, seed, batch size, rate, variant)`` or ``("train", task, seed, batch size, rate, length)``."""
-
-
-def read() -> dict[Key, Any]:
-    """All measurements so far."""
-    if not FILE.exists():
-        return {}
-    lines = (json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines() if line.endswith("]"))
-    return {tuple(key): value for key, value in lines}
 
 
 def measure(wanted: Iterable[Key]) -> dict[Key, Any]:
     """Measure what is not in the file yet, and return all."""
-    done = read()
-    missing = [key for key in dict.fromkeys(wanted) if key not in done]
-    start = time.monotonic()
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(PROCESSES, _quiet) as pool, FILE.open("a", encoding="utf-8") as file:
-        for count, (key, value) in enumerate(pool.imap_unordered(_measure, missing), 1):
-            done[key] = value
-            file.write(json.dumps([key, value]) + "\n")
-            file.flush()
-            if count % 10 == 0 or count == len(missing):
-                print(f"{count} of {len(missing)} measurements, {time.monotonic() - start:.0f} s", file=sys.stderr)
-    return done
+    return common.measure(FILE, _measure, wanted, begin=_quiet)
 
 
 def defaults(task: Task) -> Iterator[tuple[bool, int, float]]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import interval
 from benchmarks.outcome.measure import VARIANTS, Key
-from benchmarks.outcome.scores import Outcome, interval, outcomes
+from benchmarks.outcome.scores import Outcome, outcomes
 from benchmarks.outcome.tasks import Task
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -1,17 +1,14 @@
 """Whether a training ended better than the untouched ones, beyond their own noise."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from benchmarks.outcome.measure import SEEDS, Key, found_for, same_time_key
 from benchmarks.outcome.suite import find
 from benchmarks.outcome.tasks import Task
 
-RESAMPLES = 2000
 LIMIT = math.log(10)
 """A loss that is more than ten times better or worse counts as ten times, lest one task decide a mean."""
 
@@ -97,12 +94,3 @@ def log_ratio(loss: float, before: float) -> float:
     if not math.isfinite(before):
         return -LIMIT
     return min(max(math.log(max(loss, 1e-9) / max(before, 1e-9)), -LIMIT), LIMIT)
-
-
-def interval(given: Sequence[Outcome], measure: Callable[[Outcome], float]) -> tuple[float, float, float]:
-    """Mean and its 95 % bootstrap interval; whole tasks are drawn, because runs of one task are alike."""
-    tasks = sorted({outcome.task for outcome in given})
-    means = np.array([np.mean([measure(one) for one in given if one.task == task]) for task in tasks])
-    drawn = np.random.default_rng(0).choice(means, (RESAMPLES, len(means))).mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(means.mean()), float(low), float(high)

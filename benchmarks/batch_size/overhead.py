@@ -67,15 +67,15 @@ def bare(module: Module, data: Data) -> None:
 
 def trial(module: Module, data: Data) -> None:
     """One batch-size trial of as many steps, without what comes before the search."""
-    from lit_autotune.attributes import find_batch_size
-    from lit_autotune.memory import quick_release
-    from lit_autotune.sandbox import Sandbox
-    from lit_autotune.trials import TrialSpec, try_batch_size
+    from lit_autotune.copies.attributes import find_batch_size
+    from lit_autotune.copies.sandbox import Sandbox
+    from lit_autotune.memory.release import quick_release
+    from lit_autotune.trials.trial import TrialSpec, try_batch_size
 
     with quick_release():
         sandbox = Sandbox(trainer(), module, data)
         setting = find_batch_size(sandbox.originals, None)
-        try_batch_size(sandbox, {setting: SIZE}, TrialSpec(SIZE, None, STEPS, "fit"))
+        try_batch_size(sandbox, TrialSpec(setting, STEPS, "fit"), SIZE)
 
 
 def range_test(module: Module, data: Data) -> None:

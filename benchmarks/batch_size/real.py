@@ -13,9 +13,11 @@ from nets import Data, Module, trainer
 from searches import ultralytics
 
 from lit_autotune import TunerConfig, tune
-from lit_autotune.budget import Budget, find_budget, read_status
-from lit_autotune.memory import is_out_of_memory, release_memory
-from lit_autotune.peaks import measured
+from lit_autotune.memory.budget import Budget, find_budget
+from lit_autotune.memory.out_of_memory import is_out_of_memory
+from lit_autotune.memory.peak import measured
+from lit_autotune.memory.process import read_status
+from lit_autotune.memory.release import release_memory
 
 CPU = torch.device("cpu")
 MARGIN = 0.1

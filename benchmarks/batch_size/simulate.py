@@ -15,7 +15,7 @@ from searches import accelerate, gallop, lightning_binsearch, lightning_power, u
 from worlds import KINDS, Kind, World, draw
 
 from lit_autotune import AutotuneError, search_batch_size
-from lit_autotune.registry import Registry
+from lit_autotune.registry.registry import Registry
 
 SEEDS = range(1000)
 PLOT = DOCUMENT.with_name("batch_size_simulation.png")

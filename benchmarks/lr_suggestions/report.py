@@ -13,9 +13,9 @@ from benchmarks.lr_suggestions.formulas import FORMULAS
 from benchmarks.lr_suggestions.results import Key
 from benchmarks.lr_suggestions.scores import BAD, Truth, Verdict, spread
 from lit_autotune.config import TunerConfig
-from lit_autotune.curves import before_divergence, lr_ladder
-from lit_autotune.registry import Registry
-from lit_autotune.suggestions import suggest_all
+from lit_autotune.curves.formulas import before_divergence, lr_ladder
+from lit_autotune.range_test.suggestions import suggest_all
+from lit_autotune.registry.registry import Registry
 from lit_autotune.types import LRCurve
 
 DOCS = Path(__file__).parents[2] / "docs"

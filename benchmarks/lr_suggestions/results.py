@@ -38,7 +38,7 @@ def _measure(key: Key) -> tuple[Key, Any]:
     import torch
 
     from benchmarks.lr_suggestions import peers, suite, truth
-    from lit_autotune.races import Race
+    from lit_autotune.planning.races import Race
 
     torch.set_num_threads(1)
     kind, name, *rest = key

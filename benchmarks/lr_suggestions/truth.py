@@ -7,10 +7,10 @@ import torch
 
 from benchmarks.lr_suggestions.data import Data
 from benchmarks.lr_suggestions.tasks import BATCH_SIZE, Task
-from lit_autotune.comparison import Preview
-from lit_autotune.curves import lr_ladder
-from lit_autotune.held_out import SAMPLES
-from lit_autotune.previews import CHECKED, LAST
+from lit_autotune.curves.formulas import lr_ladder
+from lit_autotune.planning.preview import Preview
+from lit_autotune.previews.held_out import SAMPLES
+from lit_autotune.previews.previews import CHECKED, LAST
 
 STEPS = 400
 GRID = [rate for i, rate in enumerate(lr_ladder(1e-7, 10.0, 25)) if i > 6 or i % 3 == 0]

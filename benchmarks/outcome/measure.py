@@ -18,7 +18,7 @@ from benchmarks import common
 from benchmarks.outcome.suite import find
 from benchmarks.outcome.tasks import Task
 from lit_autotune import TunerConfig, tune
-from lit_autotune.attributes import LEARNING_RATE_NAMES, find_batch_size, find_setting, write
+from lit_autotune.copies.attributes import LEARNING_RATE_NAMES, find_batch_size, find_setting, write
 
 FILE = Path(__file__).parent / "results.jsonl"
 SEEDS = range(3)

@@ -1,16 +1,19 @@
 """Find the batch size that fits and a learning rate that works, before ``trainer.fit``.
 
-Where things are:
+Where things are, each line using only what stands below it:
 
-- ``orchestrator``: :func:`tune`, which runs the steps and writes what they found
-- ``builtin/``: the steps, batch-size strategies and learning-rate suggesters, a small plugin module each
-- ``search``: drives a batch-size strategy; ``curves``: the mathematics of the range test; ``quality``: whether a
-  curve can be trusted; ``suggestions``: :func:`suggest_lr`, the suggesters' reading of a curve
-- ``range_test``: sweeps and ``races`` of the learning rate, made of ``sweep``'s short trainings
-- ``trials``: fits on copies; ``sandbox`` and ``copies``: the copies; ``attributes``: where settings are kept
-- ``estimate``: the batch size for memory that is not here; ``twin``: its trials with fake tensors
-- ``registry``, ``hookspecs``, ``types``: plugins; ``config``, ``settings``, ``experiment``: configuration
-- ``cli/``: the ``autotune`` command, one file per subcommand
+- ``cli``: the ``autotune`` command, one file per subcommand
+- ``drop_in``: Lightning's interface; ``settings``: files, environment, whole experiments
+- ``builtin``: our plugins: the steps, strategies and suggesters; ``testing``: the kit for authors of others
+- ``comparison``: the values found against the present ones
+- ``search``: for a batch size; ``range_test``: the LR range test; ``tuning``: :func:`tune`
+- ``estimate``: batch sizes for memory that is not here; ``registry``: loads plugins; ``previews``: shortened trainings
+- ``trials``: one batch-size trial, and the process it runs in; ``hookspecs``: the hooks
+- ``copies``: throwaway copies and their runs; ``report``: what the user gets and sees
+- ``types``: what plugins take and return
+- ``memory``: budgets, peaks, errors; ``curves``: reading a curve; ``planning``: the training to come; ``config``
+- ``internals``: private parts of Lightning and torch
+- ``_shared``: words, sizes, records, figures, import strings; ``errors``
 
 Importing this package imports neither torch nor Lightning.
 """
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lit_autotune._version import __version__
 from lit_autotune.config import TunerConfig
+from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.errors import (
     AutotuneError,
     BatchSizeError,
@@ -31,24 +35,16 @@ from lit_autotune.errors import (
     UnknownNameError,
 )
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.types import (
-    BatchSizeStrategy,
-    BatchSizeTrial,
-    LRCurve,
-    LRSuggester,
-    LRSuggestion,
-    SearchSpace,
-    TuningStep,
-)
+from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, LRCurve, LRSuggester, SearchSpace, TuningStep
 
 if TYPE_CHECKING:
-    from lit_autotune.estimate import Estimate, estimate_batch_sizes
-    from lit_autotune.experiment import ExperimentConfig
-    from lit_autotune.orchestrator import tune
-    from lit_autotune.report import TuningReport
-    from lit_autotune.search import search_batch_size
-    from lit_autotune.suggestions import suggest_lr
-    from lit_autotune.tuner import Tuner
+    from lit_autotune.drop_in.tuner import Tuner
+    from lit_autotune.estimate.estimate import estimate_batch_sizes
+    from lit_autotune.range_test.suggestions import suggest_lr
+    from lit_autotune.report.results import Estimate, TuningReport
+    from lit_autotune.search.driver import search_batch_size
+    from lit_autotune.settings.experiment import ExperimentConfig
+    from lit_autotune.tuning.orchestrator import tune
 
 __all__ = [
     "AutotuneError",
@@ -81,14 +77,14 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Estimate": "estimate",
-    "ExperimentConfig": "experiment",
-    "Tuner": "tuner",
-    "TuningReport": "report",
-    "estimate_batch_sizes": "estimate",
-    "search_batch_size": "search",
-    "suggest_lr": "suggestions",
-    "tune": "orchestrator",
+    "Estimate": "report.results",
+    "ExperimentConfig": "settings.experiment",
+    "Tuner": "drop_in.tuner",
+    "TuningReport": "report.results",
+    "estimate_batch_sizes": "estimate.estimate",
+    "search_batch_size": "search.driver",
+    "suggest_lr": "range_test.suggestions",
+    "tune": "tuning.orchestrator",
 }
 
 

@@ -5,15 +5,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from lit_autotune._text import did_you_mean
-from lit_autotune.sizes import parse_size
-from lit_autotune.types import Method
+from lit_autotune._shared.sizes import parse_size
+from lit_autotune._shared.text import did_you_mean
 
 PRESETS: dict[str, dict[str, float]] = {
     "quick": {"batch_size_max_trials": 10, "lr_num_training": 50},
     "thorough": {"batch_size_max_trials": 25, "lr_num_training": 100, "verify_budget": 0.05},
 }
 """Settings by the name of the flag that stands for them."""
+Method = Literal["fit", "validate", "test", "predict"]
+"""The Trainer's methods that a batch size can be found for."""
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -192,7 +193,7 @@ class TunerConfig(BaseModel):
         Raises:
             AutotuneError: See :func:`lit_autotune.tune`.
         """
-        from lit_autotune.orchestrator import tune
+        from lit_autotune.tuning.orchestrator import tune
 
         report = tune(trainer, module, datamodule, self)
         return (

@@ -1,7 +1,7 @@
 """The exceptions of this package, and the exit code each one ends a command with.
 
 Every message is one line that says where, what, and what to do. Exceptions of the user's own code
-(his ``training_step``, his ``setup``) are never wrapped in one of these.
+(of their ``training_step``, their ``setup``) are never wrapped in one of these.
 """
 
 from enum import IntEnum
@@ -71,3 +71,7 @@ class LRSuggestionError(TuningError):
 
 class EstimateError(TuningError):
     """The memory that a training takes cannot be predicted."""
+
+
+class TooLittleDataError(Exception):
+    """Raised by a probe when the data cannot fill one batch of that size."""

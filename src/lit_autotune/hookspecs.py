@@ -2,7 +2,7 @@
 
 The first three are *registration* hooks: called once, alone, when plugins are loaded, before torch is imported.
 Return records and import what is heavy inside the functions that the records hold. What is registered is only
-offered; the user picks by name in his settings, so installing a plugin never changes anybody's result.
+offered; the user picks by name in their settings, so installing a plugin never changes anybody's result.
 
 The last two are *notifications*: an exception in one is shown as a warning and never ends the tuning.
 """
@@ -15,7 +15,7 @@ import pluggy
 from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, LRSuggester, TuningStep
 
 if TYPE_CHECKING:
-    from lit_autotune.report import TuningReport
+    from lit_autotune.report.results import TuningReport
 
 PROJECT = "lit_autotune"
 """pluggy project name, and the entry-point group that plugins are found in."""

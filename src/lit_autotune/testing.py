@@ -18,16 +18,16 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lit_autotune._text import first_line
-from lit_autotune.curves import lr_ladder
+from lit_autotune._shared.text import first_line
+from lit_autotune.curves.formulas import lr_ladder
 from lit_autotune.errors import BatchSizeError, LRSuggestionError
-from lit_autotune.registry import bind_options
-from lit_autotune.search import search_batch_size
-from lit_autotune.suggestions import MIN_POINTS
+from lit_autotune.range_test.suggestions import MIN_POINTS
+from lit_autotune.registry.registry import bind_options
+from lit_autotune.search.driver import search_batch_size
 from lit_autotune.types import BatchSizeStrategy, LRCurve, LRSuggester
 
 if TYPE_CHECKING:
-    from lit_autotune.live_tensors import LiveTensors
+    from lit_autotune.memory.live_tensors import LiveTensors
 
 LR_MIN, LR_MAX, POINTS, MAX_TRIALS = 1e-8, 1.0, 100, 25
 
@@ -52,7 +52,7 @@ def memory_limit(limit: int) -> Iterator["LiveTensors"]:
     Yields:
         A meter with ``current_bytes`` and ``peak_bytes``.
     """
-    from lit_autotune.live_tensors import LiveTensors
+    from lit_autotune.memory.live_tensors import LiveTensors
 
     with LiveTensors(limit).followed() as meter:
         yield meter

@@ -1,35 +1,20 @@
 """The records that plugins return and that reports are made of."""
 
-import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel
+
+from lit_autotune._shared.record import MaybeNaN as MaybeNaN
+from lit_autotune._shared.record import Record as Record
+from lit_autotune.curves.plot import plot_lr_curve
+from lit_autotune.curves.points import Curve
+from lit_autotune.curves.points import LRSuggestion as LRSuggestion
+from lit_autotune.curves.schedules import RateKind as RateKind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from lit_autotune.orchestrator import TuningContext
-
-# One NaN object for all, so that a report read back from JSON equals the one written.
-MaybeNaN = Annotated[float, AfterValidator(lambda x: math.nan if math.isnan(x) else x)]
-
-
-Method = Literal["fit", "validate", "test", "predict"]
-"""The Trainer's methods that a batch size can be found for."""
-
-RateKind = Literal["constant", "max_lr"]
-"""What a rate is meant for: to be kept constant, or as the peak of a schedule."""
-
-
-class Record(BaseModel):
-    """A frozen record that survives a JSON round trip, NaN and infinity included."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class BatchSizeTrial(Record):
@@ -81,34 +66,8 @@ class Measurement(NamedTuple):
     step_seconds: tuple[float, ...] = ()
 
 
-class LRCurve(Record):
-    """What an LR range test measured: one point for each optimizer step.
-
-    Attributes:
-        learning_rates: The rate of each step, strictly increasing.
-        losses: The raw training loss of each step, before the update with that step's rate; of several sweeps the
-            median. NaN where the step had none.
-        diverged: Whether the test was stopped because the loss exploded.
-        monitor: Which loss it is, if not the training loss: ``lr_monitor``.
-        repeats: The losses of each sweep, if there were several; shorter where one diverged.
-    """
-
-    learning_rates: tuple[float, ...]
-    losses: tuple[MaybeNaN, ...]
-    diverged: bool = False
-    monitor: str | None = None
-    repeats: tuple[tuple[MaybeNaN, ...], ...] = ()
-
-    @model_validator(mode="after")
-    def _check(self) -> "LRCurve":
-        rates = self.learning_rates
-        if len(rates) != len(self.losses):
-            raise ValueError(f"{len(rates)} learning rates but {len(self.losses)} losses")
-        if any(not 0 < low < high for low, high in pairwise((*rates, math.inf))):
-            raise ValueError("learning rates must be positive, finite and strictly increasing")
-        if any(len(losses) > len(rates) for losses in self.repeats):
-            raise ValueError("a repeat has more losses than there are learning rates")
-        return self
+class LRCurve(Curve):
+    """What an LR range test measured, and how it looks."""
 
     def plot(self, suggestion: "LRSuggestion | None" = None) -> "Figure":
         """Draw the curve, for a notebook.
@@ -119,38 +78,7 @@ class LRCurve(Record):
         Returns:
             A figure that belongs to no window and no global state.
         """
-        from lit_autotune.plotting import plot_lr_curve
-
         return plot_lr_curve(self, (suggestion,) if suggestion else (), suggestion.suggester if suggestion else "")
-
-    def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write the points as two columns, ``learning_rate`` and ``loss``; a missing loss is ``nan``."""
-        points = zip(self.learning_rates, self.losses, strict=True)
-        lines = ["learning_rate,loss", *(f"{rate!r},{loss!r}" for rate, loss in points)]
-        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def finite(self) -> tuple[list[float], list[float]]:
-        """The points whose loss is a finite number, as (learning rates, losses)."""
-        points = [
-            (rate, loss) for rate, loss in zip(self.learning_rates, self.losses, strict=True) if math.isfinite(loss)
-        ]
-        return [rate for rate, _ in points], [loss for _, loss in points]
-
-
-class LRSuggestion(Record):
-    """What one suggester makes of a curve.
-
-    Attributes:
-        suggester: Name of the rule.
-        value: The suggested learning rate, or ``None`` if the rule has no answer.
-        quality: ``"good"``, or ``"doubtful"`` if the curve gives reason to distrust the value, or there is none.
-        reasons: Why it is doubtful, and what to try.
-    """
-
-    suggester: str
-    value: float | None = None
-    quality: Literal["good", "doubtful"] = "good"
-    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +156,7 @@ class TuningStep:
         name: Unique name, the key of its result in the report.
         order: Steps run by ascending order. Batch size is 100, learning rate 200.
         is_enabled: Takes the ``TunerConfig``, says whether to run.
-        run: Takes the :class:`~lit_autotune.orchestrator.TuningContext` and what ``prepare`` returned, does the work
+        run: Takes the :class:`~lit_autotune.tuning.context.TuningContext` and what ``prepare`` returned, does the work
             on copies, returns a JSON-able record for the report. Values to write are handed to ``context.apply``.
         summary: One line for ``autotune plugins``.
         check: Takes the context and raises if the settings or the user's objects rule the step out. Runs nothing;
@@ -241,8 +169,8 @@ class TuningStep:
     name: str
     order: int
     is_enabled: Callable[..., bool]
-    run: Callable[["TuningContext", Any], Any]
+    run: Callable[..., Any]
     summary: str
-    check: Callable[["TuningContext"], object] | None = None
-    prepare: Callable[["TuningContext"], Any] | None = None
+    check: Callable[..., object] | None = None
+    prepare: Callable[..., Any] | None = None
     options: type[BaseModel] | None = None

@@ -1,42 +1,20 @@
 """Tuning step ``batch_size``: the largest batch size that fits in memory, and which one to train with."""
 
-from dataclasses import dataclass
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_autotune.attributes import Setting, find_batch_size
-from lit_autotune.errors import ConfigError
+from lit_autotune.copies.attributes import Setting, find_batch_size
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.registry import bind_options
+from lit_autotune.registry.registry import bind_options
 from lit_autotune.types import BatchSizeTrial, Measurement, TuningStep
 
 if TYPE_CHECKING:
-    from lit_autotune.budget import Budget
-    from lit_autotune.looks import Look
-    from lit_autotune.orchestrator import TuningContext
-    from lit_autotune.plan import TrainingPlan
-    from lit_autotune.report import BatchSizeResult
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is known before the search.
-
-    Attributes:
-        setting: Where the batch size is kept.
-        init_val: Size of the first trial.
-        max_val: Largest size to try, if there is one.
-        data_hold: Largest size the data can fill, if they know it.
-        samples_per_unit: Samples that must arrive per unit of batch size, where that has to be checked.
-        training: The training to come, with the present batch size if there is one; ``None`` for evaluations.
-    """
-
-    setting: Setting
-    init_val: int
-    max_val: int | None
-    data_hold: int | None
-    samples_per_unit: int | None
-    training: "TrainingPlan | None" = None
+    from lit_autotune.memory.budget import Budget
+    from lit_autotune.report.results import BatchSizeResult
+    from lit_autotune.search.choice import Thrift
+    from lit_autotune.trials.search_plan import SearchPlan
+    from lit_autotune.tuning.context import TuningContext
 
 
 def find(context: "TuningContext") -> Setting:
@@ -45,159 +23,61 @@ def find(context: "TuningContext") -> Setting:
     Raises:
         ConfigError: If that is unknown, or places disagree, or the batches to run on cannot be made.
     """
-    from lit_autotune.worst_case import check_probe
+    from lit_autotune.trials.batches import check_batches
 
-    check_probe(context.config.batch_size_probe)
+    check_batches(context.config.batch_size_probe)
     return find_batch_size(context.owners, context.config.batch_size_attribute)
 
 
-def prepare(context: "TuningContext") -> Plan:
+def prepare(context: "TuningContext") -> "SearchPlan":
     """Find the setting and prove that it changes the batches that arrive.
 
     Raises:
         ConfigError: If there is no such setting, or it has no effect.
     """
-    from lit_autotune.looks import look
+    from lit_autotune.trials.search_plan import plan_search
 
-    config = context.config
     setting = find(context)
     context.console.debug(f"batch size is kept in {setting}")
-    init_val = min(config.batch_size_init_val, config.batch_size_max or config.batch_size_init_val)
-    first = look(context.sandbox, {setting: init_val}, config.batch_size_method)
-    bounds = [bound for bound in (first.most, config.batch_size_max) if bound is not None]
-    max_val = min(bounds, default=None)
-    if max_val is not None and init_val > max_val:
-        init_val = max_val
-        first = look(context.sandbox, {setting: init_val}, config.batch_size_method)
-    other = 2 * init_val if max_val is None or 2 * init_val <= max_val else init_val // 2
-    if other:
-        first = _prove_effect(context, setting, (init_val, first), other)
-    seen = first.batch_size
-    # Only where the data do not know their length can a batch turn out smaller than asked for.
-    per_unit = seen // init_val if first.most is None and seen and seen % init_val == 0 else None
-    training = _training(context, setting, (init_val, first)) if config.batch_size_method == "fit" else None
-    return Plan(setting, init_val, max_val, first.most, per_unit, training)
+    return plan_search(context.sandbox, setting, context.config)
 
 
-def _training(context: "TuningContext", setting: Setting, known: tuple[int, "Look"]) -> "TrainingPlan":
-    """The training with the present batch size, or a known one. Not looked at: the present size may be too large."""
-    from lit_autotune.looks import training_plan
-
-    size, seen = known
-    training = training_plan(context.sandbox.trainer, seen, size)
-    old = setting.value
-    return training.resized(int(old)) if old is not None and old >= 1 else training
-
-
-def _prove_effect(context: "TuningContext", setting: Setting, known: tuple[int, "Look"], other: int) -> "Look":
-    from lit_autotune.looks import look
-
-    size, first = known
-    method = context.config.batch_size_method
-    second = look(context.sandbox, {setting: other}, method)
-    if not _differ(first, second):
-        # Batches may be made in setup(), which so far ran once for all copies.
-        context.sandbox.repeat_setup()
-        first, second = (look(context.sandbox, {setting: value}, method) for value in (size, other))
-    if not _differ(first, second):
-        batches, reader = ("training", "train_dataloader") if method == "fit" else (method, "the loader")
-        raise ConfigError(
-            f"changing {setting} does not change the {batches} batches (batch size stays {first.batch_size}); "
-            f"let {reader} read it, or name the right place with batch_size_attribute"
-        )
-    return first
-
-
-def _differ(first: "Look", second: "Look") -> bool:
-    return first.batch_size != second.batch_size or first.batches != second.batches
-
-
-def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
+def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
     """Search, and have the size found applied.
 
     Raises:
         BatchSizeError: If no size fits.
     """
-    from lit_autotune.batch_choice import Choice, Thrift, choose, few_steps, for_target, what_limits
-    from lit_autotune.budget import enforced
-    from lit_autotune.memory import quick_release
-    from lit_autotune.preview_budget import can_be_proven
-    from lit_autotune.probing import Prober, agreed_base, agreed_budget
-    from lit_autotune.report import BatchSizeResult
-    from lit_autotune.search import search_batch_size
-    from lit_autotune.throughput import fastest
-    from lit_autotune.trials import TrialSpec
+    from lit_autotune.report.results import BatchSizeResult
+    from lit_autotune.search.choice import Thrift, what_limits
+    from lit_autotune.search.throughput import fastest
+    from lit_autotune.trials.runner import agreed_budget
 
     config, console = context.config, context.console
-    strategy = context.registry.strategy(config.batch_size_mode)
     console.banner("BATCH SIZE TUNING")
     console.line(f"Mode: {config.batch_size_mode}")
     console.line(f"Initial value: {plan.init_val}")
     console.line(f"Max trials: {config.batch_size_max_trials}")
-    is_auto = config.batch_size_target == "auto"
-    thrift = Thrift(plan.training, plan.setting.value) if is_auto and plan.training else None
     budget = agreed_budget(context.sandbox, config.memory_budget, config.memory_margin)
     console.line(f"Memory budget: {budget or 'unknown, sizes are tried until one fails'}")
-    device = context.sandbox.trainer.strategy.root_device
-    with (
-        console.progress("batch size", config.batch_size_max_trials) as advance,
-        enforced(budget, device),
-        quick_release(),
-        Prober(context.sandbox, budget, config.trial_isolation, console.warn) as prober,
-    ):
-
-        def probe(size: int) -> Measurement:
-            advance(f"trying {size}")
-            expected = plan.samples_per_unit and size * plan.samples_per_unit
-            steps, method = config.batch_size_steps_per_trial, config.batch_size_method
-            return prober.try_batch_size(
-                {plan.setting: size}, TrialSpec(size, expected, steps, method, config.batch_size_probe)
-            )
-
-        def on_trial(trial: BatchSizeTrial) -> None:
-            sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))
-            console.line(f"  {sign} batch size {trial.batch_size}: {outcome} ({trial.seconds:.2f} s)")
-            if trial.message:
-                console.debug(f"    {trial.message}")
-            context.registry.notify("lit_autotune_trial_finished", console.warn, trial=trial)
-
-        base = agreed_base(context.sandbox)
-        largest, trials = search_batch_size(
-            probe,
-            strategy=for_target(strategy, config.batch_size_target, thrift, plan.setting.value),
-            options=bind_options(strategy, config.options),
-            init_val=plan.init_val,
-            max_trials=config.batch_size_max_trials,
-            max_val=plan.max_val,
-            budget=budget.usable if budget else None,
-            first_guess=_first_guess(context, plan, budget, base) if strategy.uses_estimate else None,
-            base=base,
-            margin=config.batch_size_margin,
-            on_trial=on_trial,
-        )
-    context.previews.most_samples = largest
-    choice = choose(config.batch_size_target, trials, largest, plan.training, plan.setting.value)
-    if plan.training and not can_be_proven(context, plan.training, plan.setting.value, choice.batch_size, trials):
-        choice = Choice(int(plan.setting.value), f"the present one; no time to compare it with {choice.batch_size}")
-    chosen = choice.batch_size
-    console.line(f"✓ Optimal batch size found: {choice.among(largest)}", "bold green")
+    is_auto = config.batch_size_target == "auto"
+    thrift = Thrift(plan.training, plan.setting.value) if is_auto and plan.training else None
+    largest, trials = _search(context, plan, budget, thrift)
+    context.previews.score_at_most(largest)
+    chosen, reason = _choose(context, plan, largest, trials)
     limit = what_limits(trials, config.batch_size_max_trials, plan.max_val, plan.data_hold, thrift)
     console.line(f"  Largest that fits: {largest}, limited by: {limit}")
     quickest = fastest(trial for trial in trials if trial.batch_size <= largest)
-    if quickest and quickest < chosen:
-        console.line(f"  Within 5 % of the best throughput already: {quickest} (batch_size_target = 'fastest')")
-    few = few_steps(plan.training.resized(chosen)) if plan.training and chosen != plan.setting.value else ""
-    if few and not is_auto:
-        console.warn(f"batch size {chosen} leaves {few}; batch_size_target = 'auto' would leave more")
+    _advise(context, plan, chosen, quickest)
     plot_path = _save_plot(context, trials, budget.usable if budget else None, chosen)
     if plot_path:
         console.line(f"  Memory plot saved to: {plot_path}")
     context.apply(plan.setting, chosen)
     return BatchSizeResult(
-        strategy=strategy.name,
+        strategy=config.batch_size_mode,
         old=plan.setting.value,
         chosen=chosen,
-        reason=choice.reason,
+        reason=reason,
         largest=largest,
         fastest=quickest,
         limit=limit,
@@ -209,12 +89,90 @@ def run(context: "TuningContext", plan: Plan) -> "BatchSizeResult":
     )
 
 
-def _first_guess(context: "TuningContext", plan: Plan, budget: "Budget | None", base: int) -> int | None:
+def _search(
+    context: "TuningContext", plan: "SearchPlan", budget: "Budget | None", thrift: "Thrift | None"
+) -> tuple[int, list[BatchSizeTrial]]:
+    """Search for the largest size; returns it, and all trials."""
+    from lit_autotune.memory.budget import enforced
+    from lit_autotune.memory.release import quick_release
+    from lit_autotune.search.choice import for_target
+    from lit_autotune.search.driver import search_batch_size
+    from lit_autotune.trials.runner import TrialRunner, agreed_base
+    from lit_autotune.trials.trial import TrialSpec
+
+    config, console, sandbox = context.config, context.console, context.sandbox
+    strategy = context.registry.strategy(config.batch_size_mode)
+    steps, method, batches = config.batch_size_steps_per_trial, config.batch_size_method, config.batch_size_probe
+    spec = TrialSpec(plan.setting, steps, method, batches, plan.samples_per_unit)
+    with (
+        console.progress("batch size", config.batch_size_max_trials) as advance,
+        enforced(budget, sandbox.trainer.strategy.root_device),
+        quick_release(),
+        TrialRunner(sandbox, spec, budget, config.trial_isolation, console.warn) as runner,
+    ):
+
+        def probe(size: int) -> Measurement:
+            advance(f"trying {size}")
+            return runner.try_batch_size(size)
+
+        base = agreed_base(sandbox)
+        return search_batch_size(
+            probe,
+            strategy=for_target(strategy, config.batch_size_target, thrift, plan.setting.value),
+            options=bind_options(strategy, config.options),
+            init_val=plan.init_val,
+            max_trials=config.batch_size_max_trials,
+            max_val=plan.max_val,
+            budget=budget.usable if budget else None,
+            first_guess=_first_guess(context, plan, budget, base) if strategy.uses_estimate else None,
+            base=base,
+            margin=config.batch_size_margin,
+            on_trial=functools.partial(_tell, context),
+        )
+
+
+def _tell(context: "TuningContext", trial: BatchSizeTrial) -> None:
+    """Say how a trial ended, to the user and to plugins."""
+    console = context.console
+    sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))
+    console.line(f"  {sign} batch size {trial.batch_size}: {outcome} ({trial.seconds:.2f} s)")
+    if trial.message:
+        console.debug(f"    {trial.message}")
+    context.registry.notify("lit_autotune_trial_finished", console.warn, trial=trial)
+
+
+def _choose(
+    context: "TuningContext", plan: "SearchPlan", largest: int, trials: list[BatchSizeTrial]
+) -> tuple[int, str]:
+    """Which of the sizes that fit to train with, and why."""
+    from lit_autotune.comparison.preview_budget import can_be_proven
+    from lit_autotune.search.choice import Choice, choose
+
+    old, training = plan.setting.value, plan.training
+    choice = choose(context.config.batch_size_target, trials, largest, training, old)
+    if training and not can_be_proven(context, training, old, choice.batch_size, trials):
+        choice = Choice(int(old), f"the present one; no time to compare it with {choice.batch_size}")
+    context.console.line(f"✓ Optimal batch size found: {choice.among(largest)}", "bold green")
+    return choice.batch_size, choice.reason
+
+
+def _advise(context: "TuningContext", plan: "SearchPlan", chosen: int, quickest: int | None) -> None:
+    """What else there is to say of a choice: a smaller size as fast, or few steps."""
+    from lit_autotune.search.choice import few_steps
+
+    if quickest and quickest < chosen:
+        context.console.line(f"  Within 5 % of the best throughput already: {quickest} (batch_size_target = 'fastest')")
+    few = few_steps(plan.training.resized(chosen)) if plan.training and chosen != plan.setting.value else ""
+    if few and context.config.batch_size_target != "auto":
+        context.console.warn(f"batch size {chosen} leaves {few}; batch_size_target = 'auto' would leave more")
+
+
+def _first_guess(context: "TuningContext", plan: "SearchPlan", budget: "Budget | None", base: int) -> int | None:
     """An estimate, where it costs less than the trials that it saves.
 
     On a CPU small trials are quick, and kernels take more beside the tensors than an estimate can be right about.
     """
-    from lit_autotune.estimate import first_guess
+    from lit_autotune.estimate.estimate import first_guess
 
     on_host = context.sandbox.trainer.strategy.root_device.type == "cpu"
     if budget is None or (on_host and not budget.is_simulated) or context.config.batch_size_method != "fit":
@@ -225,7 +183,7 @@ def _first_guess(context: "TuningContext", plan: Plan, budget: "Budget | None", 
 
 
 def _save_plot(context: "TuningContext", trials: list[BatchSizeTrial], budget: int | None, chosen: int) -> Path | None:
-    from lit_autotune.memory_plot import DEFAULT_PATH, plot_memory
+    from lit_autotune.search.plot import DEFAULT_PATH, plot_memory
 
     if all(trial.peak_bytes is None for trial in trials):
         return None

@@ -1,7 +1,7 @@
 """Batch-size strategy ``binsearch``: double until a size does not fit, then bisect to the exact limit."""
 
-from lit_autotune.bracket import Bracket
 from lit_autotune.hookspecs import hookimpl
+from lit_autotune.search.bracket import Bracket
 from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
 
 

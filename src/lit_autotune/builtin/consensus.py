@@ -3,9 +3,9 @@
 import math
 from statistics import median
 
+from lit_autotune.curves.readings import LEAST_JUMPS, fall_in_jumps, last_harmless, near_the_fall, readings, steepness
 from lit_autotune.errors import LRSuggestionError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.readings import LEAST_JUMPS, fall_in_jumps, last_harmless, near_the_fall, readings, steepness
 from lit_autotune.types import LRCurve, LRSuggester
 
 SAFE = 0.25
@@ -19,7 +19,7 @@ def suggest(curve: LRCurve) -> float:
     descent, the third where the loss never climbs again. The one in the middle is wrong only if two fail alike.
 
     It is kept within ten times of the first of the three, and at most a quarter of the last rate at which the loss is
-    no higher than at first. Where the fall is steep it is lowered; see :func:`~lit_autotune.readings.steepness`.
+    no higher than at first. Where the fall is steep it is lowered; see :func:`~lit_autotune.curves.readings.steepness`.
 
     Where the loss falls by less than two of its typical jumps there is no fall to read, only noise and a cliff: then
     it is that quarter itself.

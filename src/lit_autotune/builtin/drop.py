@@ -1,7 +1,7 @@
 """Suggester ``drop``: where most of the fall is done."""
 
+from lit_autotune.curves.readings import middle_of_longest_fall, mostly_fallen
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.readings import middle_of_longest_fall, mostly_fallen
 from lit_autotune.types import LRCurve, LRSuggester
 
 

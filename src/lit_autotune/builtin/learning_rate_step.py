@@ -5,18 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_autotune.attributes import LEARNING_RATE_NAMES, Owners, Setting, find_batch_size, find_setting
+from lit_autotune.copies.attributes import LEARNING_RATE_NAMES, Owners, Setting, find_batch_size, find_setting
+from lit_autotune.curves.points import LRSuggestion
+from lit_autotune.curves.schedules import convert, wanted_kind
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.schedules import convert, wanted_kind
-from lit_autotune.types import LRCurve, LRSuggestion, TuningStep
+from lit_autotune.types import LRCurve, TuningStep
 
 if TYPE_CHECKING:
-    from lit_autotune.looks import Look
-    from lit_autotune.orchestrator import TuningContext
-    from lit_autotune.plan import TrainingPlan
-    from lit_autotune.rate_search import RatePlan
-    from lit_autotune.report import LearningRateResult
+    from lit_autotune.comparison.rate_search import RatePlan
+    from lit_autotune.copies.dry_run import DryRun
+    from lit_autotune.planning.plan import TrainingPlan
+    from lit_autotune.report.results import LearningRateResult
+    from lit_autotune.tuning.context import TuningContext
 
 WAYS = {"exponential": "exponentially", "linear": "linearly"}
 
@@ -27,8 +28,8 @@ def prepare(context: "TuningContext") -> "RatePlan":
     Raises:
         ConfigError: If there is no such setting or it has no effect, unless the suggestion is only to be reported.
     """
-    from lit_autotune.looks import look, training_plan
-    from lit_autotune.rate_search import RatePlan
+    from lit_autotune.comparison.rate_search import RatePlan
+    from lit_autotune.copies.dry_run import dry_run, training_plan
 
     config, sandbox = context.config, context.sandbox
     setting = find(context)
@@ -36,7 +37,7 @@ def prepare(context: "TuningContext") -> "RatePlan":
     size = context.plans.get("batch_size")
     # The present batch size may be too large, if it is to be tuned.
     base = {size.setting: size.init_val} if size else {}
-    first = look(sandbox, {**base, setting: value} if setting else base)
+    first = dry_run(sandbox, {**base, setting: value} if setting else base)
     if not first.rates:
         raise ConfigError("configure_optimizers returns no optimizer, so there is no learning rate to tune")
     if len(first.defaults) <= (config.lr_optimizer_index or 0):
@@ -49,7 +50,7 @@ def prepare(context: "TuningContext") -> "RatePlan":
     if setting is None:
         return RatePlan(None, {}, _relative(first.rates), kind, training)
     context.console.debug(f"learning rate is kept in {setting}")
-    second = look(sandbox, {**base, setting: 2 * value})
+    second = dry_run(sandbox, {**base, setting: 2 * value})
     if first.rates != second.rates:
         scales = tuple(rate / value for rate in first.rates)
         return RatePlan(setting, {setting: value}, scales, kind, training, effective=True)
@@ -71,17 +72,17 @@ def prepare(context: "TuningContext") -> "RatePlan":
 
 
 def _peak_plan(
-    context: "TuningContext", first: "Look", training: "TrainingPlan", base: Mapping[Setting, int]
+    context: "TuningContext", first: "DryRun", training: "TrainingPlan", base: Mapping[Setting, int]
 ) -> "RatePlan | None":
     """The plan for a schedule whose peak comes from a setting of its own; ``None`` if there is none such."""
-    from lit_autotune.looks import look
-    from lit_autotune.rate_search import RatePlan
+    from lit_autotune.comparison.rate_search import RatePlan
+    from lit_autotune.copies.dry_run import dry_run
 
     setting = find_peak({"module": context.owners["module"]})
     if setting is None:
         return None
     value = setting.value or first.rates[0]
-    rates = [look(context.sandbox, {**base, setting: value * factor}).rates for factor in (1, 2)]
+    rates = [dry_run(context.sandbox, {**base, setting: value * factor}).rates for factor in (1, 2)]
     if rates[0] == rates[1]:
         return None
     scales = tuple(rate / value for rate in rates[0])
@@ -103,8 +104,8 @@ def find(context: "TuningContext") -> Setting | None:
     Raises:
         ConfigError: If it is unknown, or places disagree, or there is nothing to validate with where that is asked for.
     """
-    from lit_autotune.held_out import HELD_OUT
-    from lit_autotune.sandbox import overrides
+    from lit_autotune.copies.sandbox import overrides
+    from lit_autotune.previews.held_out import HELD_OUT
 
     config = context.config
     if config.lr_monitor == HELD_OUT and not any(overrides(o, "val_dataloader") for o in context.owners.values()):
@@ -139,20 +140,12 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
     Raises:
         LRSuggestionError: If the chosen suggester has no answer.
     """
-    from lit_autotune.rate_search import find_rate
-    from lit_autotune.report import LearningRateResult
+    from lit_autotune.comparison.rate_search import find_rate
+    from lit_autotune.report.results import LearningRateResult
 
     config, console = context.config, context.console
-    console.banner("LEARNING RATE FINDER (LR Range Test)")
-    console.line(f"LR range: [{config.lr_min:.2e}, {config.lr_max:.2e}]")
-    console.line(f"Training iterations: {config.lr_num_training}")
     training = _training(context, plan)
-    if training.steps is not None and config.lr_num_training > training.steps:
-        console.warn(
-            f"the range test makes {config.lr_num_training} optimizer steps, the whole training only {training.steps}; "
-            "lower lr_num_training, or set the learning rate by hand"
-        )
-    console.line(f"Training while {WAYS[config.lr_mode]} increasing LR...")
+    _announce(context, training)
     found = find_rate(context, plan, {}, training)
     raced = convert(found.rate, plan.kind, "constant") if found.races and found.rate is not None else None
     plot_path = _save_plot(context, found.curve, found.suggestions, raced)
@@ -161,19 +154,13 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
         console.warn(f"all races diverged; {_instead(plan)}; lower lr_min and lr_max")
     suggested = found.rate or min(heat.learning_rate for heat in found.races)
     console.line(f"✓ Suggested {name}: {suggested:.2e}", "bold green")
-    old = None if plan.setting is None else plan.setting.value
-    applied = config.update_model_lr and plan.setting is not None and (found.rate is not None or plan.old is None)
-    if plan.setting is not None and applied:
-        context.apply(plan.setting, suggested)
-        if plan.effective:
-            _check_survival(context, plan, suggested)
-        before = "none" if old is None else f"{old:.2e}"
-        console.line(f"  Updated optimizer LR: {before} → {suggested:.2e}")
+    is_better_than_nothing = found.rate is not None or plan.old is None
+    applied = is_better_than_nothing and config.update_model_lr and _apply(context, plan, suggested)
     if plot_path:
         console.line(f"  LR finder plot saved to: {plot_path}")
     return LearningRateResult(
         suggester=config.lr_suggester,
-        old=old,
+        old=None if plan.setting is None else plan.setting.value,
         chosen=plan.old if found.rate is None and plan.old is not None else suggested,
         suggested=suggested,
         kind=plan.kind,
@@ -189,6 +176,31 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
     )
 
 
+def _announce(context: "TuningContext", training: "TrainingPlan") -> None:
+    config, console = context.config, context.console
+    console.banner("LEARNING RATE FINDER (LR Range Test)")
+    console.line(f"LR range: [{config.lr_min:.2e}, {config.lr_max:.2e}]")
+    console.line(f"Training iterations: {config.lr_num_training}")
+    if training.steps is not None and config.lr_num_training > training.steps:
+        console.warn(
+            f"the range test makes {config.lr_num_training} optimizer steps, the whole training only {training.steps}; "
+            "lower lr_num_training, or set the learning rate by hand"
+        )
+    console.line(f"Training while {WAYS[config.lr_mode]} increasing LR...")
+
+
+def _apply(context: "TuningContext", plan: "RatePlan", value: float) -> bool:
+    """Have the rate applied, if there is a place for it."""
+    if plan.setting is None:
+        return False
+    before = "none" if plan.setting.value is None else f"{plan.setting.value:.2e}"
+    context.apply(plan.setting, value)
+    if plan.effective:
+        _check_survival(context, plan, value)
+    context.console.line(f"  Updated optimizer LR: {before} → {value:.2e}")
+    return True
+
+
 def _training(context: "TuningContext", plan: "RatePlan") -> "TrainingPlan":
     """The training to come, with the batch size found if there is one."""
     size = context.results.get("batch_size")
@@ -202,7 +214,7 @@ def _instead(plan: "RatePlan") -> str:
 def _save_plot(
     context: "TuningContext", curve: LRCurve, suggestions: tuple[LRSuggestion, ...], raced: float | None = None
 ) -> Path | None:
-    from lit_autotune.plotting import DEFAULT_PATH, plot_lr_curve
+    from lit_autotune.curves.plot import DEFAULT_PATH, plot_lr_curve
 
     chosen = context.config.lr_suggester
     return context.save_figure(lambda: plot_lr_curve(curve, suggestions, chosen, raced), "lr_plot_path", DEFAULT_PATH)
@@ -210,9 +222,9 @@ def _save_plot(
 
 def _check_survival(context: "TuningContext", plan: "RatePlan", value: float) -> None:
     """Warn if ``configure_optimizers`` does not yield the rate that was just applied."""
-    from lit_autotune.looks import look
+    from lit_autotune.copies.dry_run import dry_run
 
-    rates = look(context.sandbox, {}).rates
+    rates = dry_run(context.sandbox, {}).rates
     expected = (scale * value for scale in plan.scales)
     if not any(want and math.isclose(rate, want, rel_tol=1e-6) for rate, want in zip(rates, expected, strict=False)):
         context.console.warn(

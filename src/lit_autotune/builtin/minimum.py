@@ -1,7 +1,7 @@
 """Suggester ``minimum``: a tenth of the rate where the loss is lowest."""
 
+from lit_autotune.curves.readings import lowest
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.readings import lowest
 from lit_autotune.types import LRCurve, LRSuggester
 
 

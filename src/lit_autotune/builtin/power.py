@@ -1,7 +1,7 @@
 """Batch-size strategy ``power``: double while it fits, halve until it does."""
 
-from lit_autotune.bracket import Bracket
 from lit_autotune.hookspecs import hookimpl
+from lit_autotune.search.bracket import Bracket
 from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
 
 

@@ -1,7 +1,7 @@
 """Batch-size strategy ``predictive``: follow the line that memory takes, to within 5 % of the limit in few trials."""
 
-from lit_autotune.bracket import TOLERANCE, Bracket
 from lit_autotune.hookspecs import hookimpl
+from lit_autotune.search.bracket import TOLERANCE, Bracket
 from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
 
 AIM = 0.985

@@ -2,10 +2,10 @@
 
 import math
 
-from lit_autotune.curves import log_slopes
+from lit_autotune.curves.formulas import log_slopes
+from lit_autotune.curves.readings import averaged
 from lit_autotune.errors import LRSuggestionError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.readings import averaged
 from lit_autotune.types import LRCurve, LRSuggester
 
 DECADES = 1.2

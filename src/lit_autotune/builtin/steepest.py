@@ -1,9 +1,9 @@
 """Suggester ``steepest``: where the loss falls fastest."""
 
-from lit_autotune.curves import log_slopes
+from lit_autotune.curves.formulas import log_slopes
+from lit_autotune.curves.readings import smoothed_points
 from lit_autotune.errors import LRSuggestionError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.readings import smoothed_points
 from lit_autotune.types import LRCurve, LRSuggester
 
 

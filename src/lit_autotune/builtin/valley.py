@@ -1,7 +1,7 @@
 """Suggester ``valley``: the middle of the longest descent."""
 
+from lit_autotune.curves.readings import middle_of_longest_fall
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.readings import middle_of_longest_fall
 from lit_autotune.types import LRCurve, LRSuggester
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from lit_autotune.config import PRESETS, TunerConfig
 from lit_autotune.errors import ConfigError
-from lit_autotune.registry import Registry
-from lit_autotune.settings import TunerSettings
+from lit_autotune.registry.registry import Registry
+from lit_autotune.settings.layers import TunerSettings
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -3,7 +3,7 @@
 import argparse
 
 from lit_autotune.cli import common
-from lit_autotune.cli.tune import add_target_options, make_experiment
+from lit_autotune.cli.objects import add_target_options, make_experiment
 from lit_autotune.errors import BatchSizeError
 
 
@@ -36,12 +36,13 @@ def run(arguments: argparse.Namespace) -> None:
     """
     settings = common.load_settings(arguments)
     experiment = make_experiment(arguments, settings, {})
-    from lit_autotune.console import Console
-    from lit_autotune.estimate import estimate_batch_sizes
+    from lit_autotune.estimate.estimate import estimate_batch_sizes
+    from lit_autotune.report.console import Console
+    from lit_autotune.report.tables import show_estimates
 
     estimates = estimate_batch_sizes(
         *experiment.setup_target(), memory=arguments.memory, config=experiment.tuner_config
     )
-    Console().estimates(estimates)
+    show_estimates(Console(), estimates)
     if not any(estimate.batch_size for estimate in estimates):
         raise BatchSizeError("not even batch size 1 fits; use lower precision, a smaller model or more memory")

@@ -7,7 +7,7 @@ from pathlib import Path
 from lit_autotune.cli import common
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
-from lit_autotune.settings import DEFAULT_FILE
+from lit_autotune.settings.layers import DEFAULT_FILE
 
 HEAD = """\
 # Configuration of lit-autotune. Tune only: `autotune tune`. Tune, then train: `autotune fit`.

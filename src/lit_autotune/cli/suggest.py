@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from lit_autotune._shared.text import first_problem
 from lit_autotune.cli import common
 from lit_autotune.errors import ConfigError
-from lit_autotune.report import LearningRateResult, TuningReport
+from lit_autotune.report.results import LearningRateResult, TuningReport
 
 
 def add_parser(commands: "common.Commands") -> None:
@@ -31,10 +32,10 @@ def run(arguments: argparse.Namespace) -> None:
     registry = common.load_registry(arguments)
     name = arguments.suggester or result.suggester
     registry.suggester(name)
-    from lit_autotune.figures import save
-    from lit_autotune.plotting import DEFAULT_PATH, plot_lr_curve
-    from lit_autotune.schedules import convert
-    from lit_autotune.suggestions import pick, suggest_all
+    from lit_autotune._shared.figures import save
+    from lit_autotune.curves.plot import DEFAULT_PATH, plot_lr_curve
+    from lit_autotune.curves.schedules import convert
+    from lit_autotune.range_test.suggestions import pick, suggest_all
 
     suggestions = suggest_all(
         result.curve, registry.suggesters, report.config.options, lambda text: print(f"warning: {text}")
@@ -61,9 +62,8 @@ def _read(path: Path) -> tuple[TuningReport, LearningRateResult]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise ConfigError(f"{path}: no report of lit-autotune: {place}: {problem['msg']}") from error
+        problem = first_problem(error)
+        raise ConfigError(f"{path}: no report of lit-autotune: {problem.place}: {problem.message}") from error
     if report.learning_rate is None:
         raise ConfigError(f"{path}: the learning rate was not tuned, so there is no curve")
     return report, report.learning_rate

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lit_autotune.cli import common
+from lit_autotune.cli.objects import add_target_options, make_experiment
 from lit_autotune.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lit_autotune.experiment import ExperimentConfig
-    from lit_autotune.report import TuningReport
-    from lit_autotune.settings import TunerSettings
+    from lit_autotune.report.results import TuningReport
+    from lit_autotune.settings.experiment import ExperimentConfig
+    from lit_autotune.settings.layers import TunerSettings
 
 SWITCHES = ("use_batch_size_tuning", "use_learning_rate_tuning")
 
@@ -41,18 +42,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     common.add_settings_options(parser)
 
 
-def add_target_options(parser: argparse.ArgumentParser) -> None:
-    """The module and the datamodule."""
-    parser.usage = f"{parser.prog} [MODULE [DATAMODULE]] [--config FILE] [option ...]"
-    parser.add_argument(
-        "module",
-        nargs="?",
-        metavar="MODULE",
-        help="LightningModule as pkg.mod:attr or path/to/file.py:attr: class, factory or instance",
-    )
-    parser.add_argument("datamodule", nargs="?", metavar="DATAMODULE", help="LightningDataModule, likewise")
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Tune as all layers of settings say."""
     settings = common.load_settings(arguments)
@@ -72,7 +61,7 @@ def tune_experiment(
         ConfigError: If there is no module to tune, or an output file cannot be written.
     """
     registry = common.load_registry(arguments)
-    from lit_autotune.pinning import open_document
+    from lit_autotune.settings.pinning import open_document
 
     experiment = make_experiment(arguments, settings, switched_on)
     # Files are opened before the tuning: to find out afterwards that one cannot be written would be expensive.
@@ -87,37 +76,8 @@ def tune_experiment(
     return experiment, trainer, module, datamodule
 
 
-def make_experiment(
-    arguments: argparse.Namespace, settings: "TunerSettings", switched_on: dict[str, bool]
-) -> "ExperimentConfig":
-    """The experiment that targets and configuration file describe.
-
-    Raises:
-        ConfigError: If there is no module in it.
-    """
-    from lit_autotune.experiment import ExperimentConfig
-
-    tuner_config = settings.config.model_copy(update=switched_on)
-    experiment = ExperimentConfig.from_document(settings.document, settings.path, tuner_config)
-    for name in ("module", "datamodule"):
-        if target := getattr(arguments, name):
-            _point_to(experiment, f"{name}_config", target)
-    if not experiment.module_config:
-        raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
-    return experiment
-
-
-def _point_to(experiment: "ExperimentConfig", table: str, target: str) -> None:
-    """Use a target of the command line; the file's arguments stay only if they are not another class's."""
-    path, colon, attribute = target.partition(":")
-    if path.endswith(".py"):
-        target = f"{Path(path).resolve()}{colon}{attribute}"  # relative to the shell's folder, not the config's
-    arguments = getattr(experiment, table)
-    setattr(experiment, table, {**({} if "class_path" in arguments else arguments), "class_path": target})
-
-
 def _write_outputs(arguments: argparse.Namespace, report: "TuningReport", document: Any) -> None:
-    from lit_autotune.pinning import pin
+    from lit_autotune.settings.pinning import pin
 
     if arguments.report:
         arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")

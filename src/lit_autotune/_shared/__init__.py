@@ -1,0 +1,1 @@
+"""What any part may use: words, sizes, records, figures, import strings."""

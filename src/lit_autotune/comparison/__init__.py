@@ -1,0 +1,1 @@
+"""The values found against the present ones."""

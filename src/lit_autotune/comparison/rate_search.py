@@ -1,0 +1,136 @@
+"""A learning rate for one batch size: the range test, the suggesters' reading of it, races around the suggestion."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lit_autotune.comparison.preview_budget import preview_length
+from lit_autotune.copies.attributes import Setting, Values
+from lit_autotune.curves.points import LRSuggestion
+from lit_autotune.curves.schedules import RateKind, convert
+from lit_autotune.planning.plan import TrainingPlan
+from lit_autotune.planning.preview import Preview
+from lit_autotune.planning.races import RUNS, Heat, Race
+from lit_autotune.range_test.suggestions import pick, suggest_all
+from lit_autotune.range_test.sweeps import run_range_test
+from lit_autotune.range_test.training import Training
+from lit_autotune.types import LRCurve
+
+if TYPE_CHECKING:
+    from lit_autotune.tuning.context import TuningContext
+
+
+@dataclass(frozen=True, slots=True)
+class RatePlan:
+    """What is known before the sweep.
+
+    Attributes:
+        setting: Where to write the suggestion; ``None`` if it is only to be reported.
+        start: What to set it to before the sweep takes over.
+        scales: For each parameter group its rate per unit of the setting.
+        kind: What kind of rate is wanted there.
+        training: The training to come, with the present batch size.
+        effective: Whether the setting decides what the optimizer trains with.
+    """
+
+    setting: Setting | None
+    start: dict[Setting, float]
+    scales: tuple[float, ...]
+    kind: RateKind
+    training: TrainingPlan
+    effective: bool = False
+
+    @property
+    def old(self) -> float | None:
+        """The present rate, if it is one to train with."""
+        value = self.setting.value if self.setting else None
+        return value if value is not None and 0 < value < float("inf") else None
+
+
+@dataclass(frozen=True, slots=True)
+class RateFound:
+    """What was found for one batch size.
+
+    Attributes:
+        curve: What the range test measured.
+        suggestions: Every suggester's answer.
+        rate: The rate found, of the kind that is wanted; ``None`` if all races diverged.
+        doubts: Why the suggestion is doubtful; empty if it is not, or if races have verified it.
+        races: The races, best first.
+        steps: Optimizer steps of all.
+        step_seconds: Wall time of a step of the range test, in seconds.
+    """
+
+    curve: LRCurve
+    suggestions: tuple[LRSuggestion, ...]
+    rate: float | None
+    doubts: tuple[str, ...]
+    races: tuple[Heat, ...]
+    steps: int
+    step_seconds: float
+
+
+def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training_plan: TrainingPlan) -> RateFound:
+    """Sweep, ask all suggesters, and verify the chosen suggestion by races if need be.
+
+    Args:
+        context: What the step works with.
+        plan: What is known before the sweep.
+        values: Settings to have besides, such as another batch size than was found.
+        training_plan: The training to come with them.
+
+    Raises:
+        LRSuggestionError: If the chosen suggester has no answer.
+    """
+    config, console = context.config, context.console
+    suggester = context.registry.suggester(config.lr_suggester)
+    training = Training(
+        context.sandbox, {**plan.start, **values}, plan.scales, config.lr_optimizer_index, config.lr_monitor
+    )
+    curve = run_range_test(training, config, console)
+    suggestions = suggest_all(curve, context.registry.suggesters, config.options, console.warn)
+    suggestion = convert(pick(suggestions, suggester.name), suggester.kind, plan.kind)
+    reasons = next(answer.reasons for answer in suggestions if answer.suggester == suggester.name)
+    for reason in reasons:
+        console.warn(f"the suggestion is doubtful: {reason}")
+    wants_races = config.lr_verify is True or (bool(reasons) and bool(config.lr_verify))
+    steps = 0
+    if wants_races:
+        steps = preview_length(context, training_plan, training.step_seconds, heats=RUNS)
+    if not steps:
+        return RateFound(curve, suggestions, suggestion, reasons, (), training.steps, training.step_seconds)
+    seconds = RUNS * steps * training.step_seconds
+    console.line(f"Verifying by up to {RUNS} races of {steps} steps from the same start, about {seconds:.0f} s...")
+    race = _race(context, plan, values, training_plan, suggestion, steps)
+    taken = training.steps + sum(len(preview.losses) for preview in race.runs.values())
+    return RateFound(curve, suggestions, race.verdict, (), race.heats, taken, training.step_seconds)
+
+
+def preview_rate(
+    context: "TuningContext", plan: RatePlan, values: Values, training_plan: TrainingPlan, rate: float, steps: int
+) -> Preview:
+    """Preview the training at a rate of the kind that is wanted; at a constant one where it cannot be set."""
+    constant = convert(rate, plan.kind, "constant")
+    scales = dict(enumerate(plan.scales))
+    with context.console.progress(f"lr {rate:.1e}", steps) as advance:
+        return context.previews.run(
+            {**values, **({plan.setting: rate} if plan.setting and plan.effective else plan.start)},
+            training_plan,
+            steps,
+            None if plan.effective else lambda step, group: constant * scales.get(group, 1.0),
+            lambda loss: advance(f"loss {loss:.4g}"),
+        )
+
+
+def _race(
+    context: "TuningContext", plan: RatePlan, values: Values, training_plan: TrainingPlan, center: float, steps: int
+) -> Race:
+    console = context.console
+
+    def run(rate: float) -> Preview:
+        preview = preview_rate(context, plan, values, training_plan, rate, steps)
+        outcome = f"loss {preview.score:.4g}" if preview.scores else "diverged"
+        console.line(f"  lr {rate:.2e}: {outcome} after {len(preview.losses)} steps")
+        return preview
+
+    share = min(1.0, steps / training_plan.steps) if training_plan.steps else 1 / RUNS
+    return Race(run, center, share)

@@ -1,0 +1,1 @@
+"""Throwaway copies of the user's objects, and runs on them."""

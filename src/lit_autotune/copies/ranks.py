@@ -1,0 +1,66 @@
+"""What several processes find, and how they agree on the outcome of a trial.
+
+An out-of-memory error on one rank inside a collective would leave the others waiting for ever. So a trial runs on
+each rank alone, on its own device and its own share of the data, and the ranks compare their outcomes afterwards.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lit_autotune._shared.text import first_line
+from lit_autotune.errors import TooLittleDataError, TuningError
+
+T = TypeVar("T")
+
+OUTCOMES = (TooLittleDataError, MemoryError, Exception)
+"""How a trial can fail, the most serious last."""
+
+
+def on_all_ranks(trainer: Any, function: Callable[[], T]) -> list[T]:
+    """Call a function in each process, all alike in how it comes out.
+
+    Returns:
+        What it returned, by rank; one item if there is a single process.
+
+    Raises:
+        MemoryError: If it ran out of memory on any rank.
+        TooLittleDataError: If the data were too little on any rank.
+        TuningError: If it failed on another rank only. This rank's own error comes out as it is.
+    """
+    if trainer.world_size == 1:
+        return [function()]
+    result: T | None = None
+    own: Exception | None = None
+    try:
+        result = function()
+    except Exception as error:
+        own = error
+    import torch
+
+    outcomes: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(
+        outcomes, (result, _weight(own), f"{type(own).__name__}: {own and first_line(own)}")
+    )
+    worst = max(weight for _, weight, _ in outcomes)
+    if worst and _weight(own) == worst:
+        raise own  # type: ignore[misc]
+    for rank, (_, weight, text) in enumerate(outcomes):
+        if worst and weight == worst:
+            raise (TooLittleDataError, MemoryError, TuningError)[worst - 1](f"on rank {rank}: {text}")
+    return [result for result, _, _ in outcomes]
+
+
+def _weight(error: Exception | None) -> int:
+    if error is None:
+        return 0
+    return next(weight for weight, kind in enumerate(OUTCOMES, 1) if isinstance(error, kind))
+
+
+def mean(trainer: Any, value: float) -> float:
+    """The mean of a value over all ranks."""
+    if trainer.world_size == 1:
+        return value
+    import torch
+
+    tensor = torch.tensor(value, dtype=torch.float32, device=trainer.strategy.root_device)
+    return float(trainer.strategy.reduce(tensor, reduce_op="mean"))

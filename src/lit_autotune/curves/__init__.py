@@ -1,0 +1,5 @@
+"""Reading the curve of an LR range test. Plain numbers, no torch."""
+
+from lit_autotune.curves.formulas import before_divergence, lr_ladder, smooth
+
+__all__ = ["before_divergence", "lr_ladder", "smooth"]

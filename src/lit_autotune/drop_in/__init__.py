@@ -1,0 +1,1 @@
+"""Lightning's own interface to tuning: the ``Tuner`` that takes its place."""

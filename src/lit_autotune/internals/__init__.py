@@ -1,0 +1,1 @@
+"""The private parts of Lightning that are used, one accessor each."""

@@ -1,0 +1,1 @@
+"""Shortened trainings on copies, scored on held-out batches."""

@@ -1,0 +1,1 @@
+"""The LR range test, and the rules' reading of it."""

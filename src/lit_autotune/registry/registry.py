@@ -1,0 +1,208 @@
+"""Finding, checking and holding plugins.
+
+Each entry point of group ``lit_autotune`` is loaded on its own, so that a broken plugin is a line in a list and never
+the end of a run. What it registers is checked before it is accepted.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import pluggy
+from pydantic import BaseModel, ValidationError
+
+from lit_autotune import hookspecs
+from lit_autotune._shared.text import did_you_mean, first_problem
+from lit_autotune.errors import ConfigError, PluginError, UnknownNameError
+from lit_autotune.registry.checks import check_record, describe, validation_text
+from lit_autotune.registry.status import OWN_DISTRIBUTION, PluginStatus, find_entry_points
+from lit_autotune.types import BatchSizeStrategy, LRSuggester, TuningStep
+
+KINDS = {BatchSizeStrategy: "batch-size strategy", LRSuggester: "suggester", TuningStep: "step"}
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def options(self) -> type[BaseModel] | None: ...
+
+
+R = TypeVar("R", bound=_Named)
+
+
+class Registry:
+    """The plugins in use. An object, not a global: make one with :meth:`load`."""
+
+    def __init__(self) -> None:
+        self.plugins: list[PluginStatus] = []
+        self._records: dict[type, dict[str, Any]] = {kind: {} for kind in KINDS}
+        self._owners: dict[tuple[type, str], PluginStatus] = {}
+        self._contested: dict[tuple[type, str], list[PluginStatus]] = {}
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+
+    @classmethod
+    def load(cls, blocked: Iterable[str] = ()) -> "Registry":
+        """Load every installed plugin but the blocked ones.
+
+        Args:
+            blocked: Names of entry points that must not even be imported.
+
+        Raises:
+            ConfigError: If a blocked name is no installed plugin.
+        """
+        registry = cls()
+        blocked = set(blocked)
+        for entry_point, status in find_entry_points():
+            registry.plugins.append(status)
+            if status.name in blocked:
+                status.status = "blocked"
+                continue
+            # A plugin's import is foreign code: anything but Ctrl-C is its failure, SystemExit included.
+            try:
+                registry._accept(entry_point.load(), status)
+            except (Exception, SystemExit) as error:
+                status.status, status.error = "failed", describe(error)
+        if unknown := blocked - {plugin.name for plugin in registry.plugins}:
+            name = min(unknown)
+            known = [plugin.name for plugin in registry.plugins]
+            raise ConfigError(f"cannot block {name!r}: no such plugin is installed{did_you_mean(name, known)}")
+        return registry
+
+    def register(self, plugin: object, name: str) -> None:
+        """Add a plugin that is no installed distribution: a module or object with hooks.
+
+        Raises:
+            PluginError: If it is not in order.
+        """
+        status = PluginStatus(name, "this process", "")
+        try:
+            self._accept(plugin, status)
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{status}: {describe(error)}") from error
+        self.plugins.append(status)
+
+    def _accept(self, plugin: object, status: PluginStatus) -> None:
+        """Register a plugin if all it gives is in order, else leave no trace of it."""
+        if plugin is None or self._manager.is_registered(plugin):
+            raise PluginError("it is None" if plugin is None else "the same object is registered already")
+        try:
+            self._manager.register(plugin, name=f"{status.distribution}:{status.name}")
+            if not self._manager.get_hookcallers(plugin):
+                raise PluginError("it implements no hook; mark functions with lit_autotune.hookimpl")
+            self._manager.check_pending()
+            records = self._collect(plugin)
+            self._check_collisions(records, status)
+        except pluggy.PluginValidationError as error:
+            self._forget(plugin)
+            raise PluginError(validation_text(error)) from error
+        except BaseException:
+            self._forget(plugin)
+            raise
+        for record in records:
+            self._records[type(record)][record.name] = record
+            self._owners[type(record), record.name] = status
+            status.provides.append(f"{KINDS[type(record)]} {record.name}")
+
+    def _forget(self, plugin: object) -> None:
+        if self._manager.is_registered(plugin):
+            self._manager.unregister(plugin)
+
+    def _collect(self, plugin: object) -> list[Any]:
+        """What the plugin's own registration hooks return, checked."""
+        others = [other for other in self._manager.get_plugins() if other is not plugin]
+        records: list[Any] = []
+        for hook, kind in hookspecs.REGISTRATION_HOOKS.items():
+            for result in self._manager.subset_hook_caller(hook, others)():
+                if not isinstance(result, list | tuple):
+                    raise PluginError(f"{hook} must return a list of {kind.__name__}, not {type(result).__name__}")
+                for record in result:
+                    check_record(record, kind, hook)
+                records.extend(result)
+        return records
+
+    def _check_collisions(self, records: Sequence[Any], status: PluginStatus) -> None:
+        """Refuse a name that is taken: otherwise installing a package could change somebody's result."""
+        keys = [(type(record), record.name) for record in records]
+        for kind, name in keys:
+            if keys.count((kind, name)) > 1:
+                raise PluginError(f"it provides {KINDS[kind]} {name!r} twice")
+        for record in records:
+            owner = self._owners.get((type(record), record.name))
+            if owner is None:
+                continue
+            if owner.distribution != OWN_DISTRIBUTION:
+                self._contested.setdefault((type(record), record.name), [owner]).append(status)
+            raise PluginError(
+                f"{KINDS[type(record)]} {record.name!r} is already provided by {owner}; "
+                f"rename it, or block one of them with -p no:NAME"
+            )
+
+    @property
+    def steps(self) -> list[TuningStep]:
+        """All tuning steps, in the order they run."""
+        return sorted(self._records[TuningStep].values(), key=lambda step: (step.order, step.name))
+
+    @property
+    def suggesters(self) -> list[LRSuggester]:
+        """All learning-rate rules, by name."""
+        return sorted(self._records[LRSuggester].values(), key=lambda suggester: suggester.name)
+
+    def strategy(self, name: str) -> BatchSizeStrategy:
+        """The batch-size strategy of that name; raises :class:`UnknownNameError` if there is none."""
+        return self._named(BatchSizeStrategy, name, "batch_size_mode")
+
+    def suggester(self, name: str) -> LRSuggester:
+        """The learning-rate rule of that name; raises :class:`UnknownNameError` if there is none."""
+        return self._named(LRSuggester, name, "lr_suggester")
+
+    def _named(self, kind: type[R], name: str, setting: str) -> R:
+        if rivals := self._contested.get((kind, name)):
+            names = " and ".join(str(rival) for rival in rivals)
+            raise PluginError(f"{setting} = {name!r} is ambiguous, provided by {names}; block all but one of them")
+        records: dict[str, R] = self._records[kind]
+        if name in records:
+            return records[name]
+        failed = "".join(f"; {plugin} failed: {plugin.error}" for plugin in self.plugins if plugin.status == "failed")
+        off = "".join(f"; {plugin} is blocked" for plugin in self.plugins if plugin.status == "blocked")
+        known = ", ".join(sorted(records))
+        raise UnknownNameError(
+            f"{setting} = {name!r} is unknown; known are {known}{did_you_mean(name, records)}{failed}{off}"
+        )
+
+    def check_options(self, options: dict[str, dict[str, Any]]) -> None:
+        """Raise :class:`ConfigError` for a table ``[tuner_config.options.NAME]`` that no loaded plugin takes."""
+        takers = [record for records in self._records.values() for record in records.values()]
+        for name in options:
+            named = [record for record in takers if record.name == name]
+            if not named:
+                known = [record.name for record in takers]
+                raise ConfigError(f"options.{name}: no plugin of that name is loaded{did_you_mean(name, known)}")
+            for record in [record for record in named if record.options] or named:
+                bind_options(record, options)
+
+    def notify(self, hook: str, warn: Callable[[str], None], **arguments: Any) -> None:
+        """Call a notification hook of every plugin; a failure is only warned about."""
+        # pluggy keeps implementations in reverse of the order it calls them in
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except (Exception, SystemExit) as error:
+                warn(f"plugin {implementation.plugin_name!r} failed in {hook}: {describe(error)}")
+
+
+def bind_options(record: _Named, options: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Keyword arguments with a record's validated options, empty if it has none.
+
+    Raises:
+        ConfigError: If the table does not fit the record's model.
+    """
+    table = options.get(record.name, {})
+    if record.options is None:
+        if table:
+            raise ConfigError(f"options.{record.name}: {record.name} takes no options")
+        return {}
+    try:
+        return {"options": record.options.model_validate(table)}
+    except ValidationError as error:
+        raise ConfigError(f"options.{record.name}: {first_problem(error)}") from error

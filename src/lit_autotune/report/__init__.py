@@ -1,0 +1,1 @@
+"""What the user gets and sees: the results, what is printed."""

@@ -1,0 +1,90 @@
+"""What a user sees while tuning: rich in a terminal, plain lines in a log file, nothing if not verbose."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+PREFIX = "[TunerConfig::run_tuning] "
+LOG_WIDTH = 110
+
+
+class Console:
+    """Prints to standard output.
+
+    Args:
+        verbose: Print at all.
+        debug: Print details, too.
+    """
+
+    def __init__(self, verbose: bool = True, debug: bool = False):
+        from rich.console import Console as RichConsole
+
+        self.verbose, self._debug = verbose, debug
+        self._rich = RichConsole(highlight=False, markup=False, quiet=not verbose)
+        self.warnings: list[str] = []
+
+    def line(self, text: str, style: str | None = None) -> None:
+        """Print one line in the form of the guide."""
+        from rich.text import Text
+
+        # Never wrapped: a log is searched line by line.
+        self._rich.print(Text.assemble((PREFIX, "dim"), (self._encodable(text), style or "")), soft_wrap=True)
+
+    def text(self, text: str) -> None:
+        """Print a sentence as it is, without the guide's prefix."""
+        self._rich.print(text, soft_wrap=True)
+
+    def banner(self, title: str) -> None:
+        """Print a title between two rules."""
+        for text in ("=" * 60, title, "=" * 60):
+            self.line(text, "bold cyan")
+
+    def debug(self, text: str) -> None:
+        """Print a detail, if details are wanted."""
+        if self._debug:
+            self.line(text, "dim")
+
+    def warn(self, text: str) -> None:
+        """Warn the user; by ``warnings.warn`` if nothing may be printed."""
+        self.warnings.append(text)
+        if self.verbose:
+            self.line(f"⚠ {text}", "yellow")
+        else:
+            warnings.warn(text, stacklevel=2)
+
+    @contextlib.contextmanager
+    def progress(self, description: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
+        """Show a live bar in a terminal. Yields a function that moves it on by one and says what is going on."""
+        if not self._rich.is_terminal or not self.verbose:
+            yield lambda text: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(
+            *columns, TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=self._rich, transient=True
+        ) as bar:
+            task = bar.add_task(description, total=total, note="")
+            yield lambda text: bar.update(task, advance=1, note=text)
+
+    def table(self, table: "Table") -> None:
+        """Print a table, in a log without its frame."""
+        if self._rich.is_terminal:
+            self._rich.print(table)
+        else:
+            table.box = None
+            self._rich.print(table, width=LOG_WIDTH)
+
+    def _encodable(self, text: str) -> str:
+        """Plain letters for the signs that an old terminal's encoding lacks."""
+        try:
+            text.encode(self._rich.encoding)
+        except UnicodeEncodeError:
+            for sign, plain in (("✓", "OK"), ("→", "->"), ("⚠", "WARNING"), ("✗", "x")):
+                text = text.replace(sign, plain)
+        return text

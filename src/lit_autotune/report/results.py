@@ -1,0 +1,177 @@
+"""``TuningReport``: all that a tuning tried, suggested, chose and applied."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from lit_autotune._shared.record import Record
+from lit_autotune.config import TunerConfig
+from lit_autotune.curves.points import LRSuggestion
+from lit_autotune.curves.schedules import RateKind
+from lit_autotune.planning.plan import TrainingPlan
+from lit_autotune.planning.races import Heat
+from lit_autotune.types import BatchSizeTrial, LRCurve
+
+
+class BatchSizeResult(Record):
+    """Result of the batch-size step.
+
+    Attributes:
+        strategy: Name of the strategy used.
+        old: The batch size before, ``None`` if there was none.
+        chosen: The batch size to train with, in samples. It was run.
+        reason: Why it, and no larger one.
+        largest: The largest size that fits.
+        fastest: The smallest size within 5 % of the best throughput; ``None`` if no steps were timed.
+        limit: Why no larger one fits: ``"memory"``, ``"data"``, ``"batch_size_max"``, ``"batch_size_max_trials"``; or
+            ``"cost"`` if larger ones were not tried, because the training would not use them.
+        budget: The memory that trials were allowed, and where that limit comes from; ``None`` if there is none.
+        budget_bytes: The same in bytes.
+        places: Where it was written, e.g. ``"datamodule.hparams.batch_size"``.
+        trials: All trials in the order they were run.
+        plot_path: Where the plot of memory against batch size was saved.
+    """
+
+    strategy: str
+    old: int | None
+    chosen: int
+    reason: str = ""
+    largest: int
+    fastest: int | None = None
+    limit: str
+    budget: str | None = None
+    budget_bytes: int | None = None
+    places: tuple[str, ...]
+    trials: tuple[BatchSizeTrial, ...]
+    plot_path: Path | None = None
+
+
+class LearningRateResult(Record):
+    """Result of the learning-rate step.
+
+    Attributes:
+        suggester: Name of the rule whose suggestion was chosen.
+        old: The learning rate before, ``None`` if there was none.
+        chosen: The learning rate to train with: the one suggested, or the old one where that is not better.
+        suggested: What the range test suggests, verified by races if there were any.
+        kind: What it is meant for: a ``"constant"`` rate, or the ``"max_lr"`` of a schedule.
+        applied: Whether the suggestion was written; not if the old one stays, with ``update_model_lr = false``, or if a
+            schedule keeps a peak of its own.
+        places: Where it is kept, e.g. ``"module.hparams.lr"``; empty if no place was found.
+        curve: What the range test measured.
+        suggestions: Every suggester's answer.
+        doubtful: Whether the suggestion is doubtful, and no race has verified it.
+        races: Previews of the training that verified the suggestion, best first; empty if there were none.
+        extra_steps: Optimizer steps beyond those of the curve: races, repeats, a range that was too short.
+        step_seconds: Wall time of an optimizer step, in seconds.
+        plot_path: Where the plot was saved.
+    """
+
+    suggester: str
+    old: float | None
+    chosen: float
+    suggested: float | None = None
+    kind: RateKind = "constant"
+    applied: bool
+    places: tuple[str, ...]
+    curve: LRCurve
+    suggestions: tuple[LRSuggestion, ...]
+    doubtful: bool = False
+    races: tuple[Heat, ...] = ()
+    extra_steps: int = 0
+    step_seconds: float = 0.0
+    plot_path: Path | None = None
+
+
+class ComparedValues(Record):
+    """Some values, and what a preview of the training with them came to.
+
+    Attributes:
+        name: ``"present"``, ``"lower rate"``, ``"new rate"``, ``"new size"`` or ``"new"``.
+        batch_size: The batch size, in samples; ``None`` if it is unknown.
+        learning_rate: The learning rate; ``None`` if it was not tuned.
+        steps: Optimizer steps of the preview.
+        steps_per_epoch: Optimizer steps of an epoch; ``None`` if unknown.
+        seconds_per_epoch: Wall time of an epoch's training, in seconds; ``None`` if unknown.
+        loss: The loss on held-out batches at the end; infinite if the preview diverged.
+        verdict: Against the values above it: ``"better"``, ``"as good"``, ``"as good and faster"`` or ``"worse"``.
+    """
+
+    name: str
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    steps: int
+    steps_per_epoch: int | None = None
+    seconds_per_epoch: float | None = None
+    loss: float
+    verdict: str = ""
+
+
+class Comparison(Record):
+    """Previews of the training with the values before and those found.
+
+    Attributes:
+        values: What was compared; empty if nothing was.
+        applied: The name of the values that the training gets.
+        judge: What they were scored on: ``"validation batches"``, ``"training batches"`` kept aside, or their own
+            ``"training losses"`` where neither can be scored.
+        share: How much of the training a preview went through; ``None`` if that has no end that is known.
+        steps: Optimizer steps of all, a range test at the present batch size included.
+        seconds: Wall time of all, in seconds.
+        verdict: The result in one line.
+    """
+
+    values: tuple[ComparedValues, ...] = ()
+    applied: str = ""
+    judge: str = ""
+    share: float | None = None
+    steps: int = 0
+    seconds: float = 0.0
+    verdict: str
+
+
+class TuningReport(Record):
+    """The whole result of a tuning.
+
+    Attributes:
+        version: Version of lit-autotune.
+        config: The settings in force.
+        batch_size: Result of the batch-size step, ``None`` if it did not run.
+        learning_rate: Result of the learning-rate step, ``None`` if it did not run.
+        comparison: Whether the values found train better than those before; ``None`` if that was not asked.
+        plan: The training to come, as far as it is known.
+        steps: Results of steps that plugins brought, by name.
+        warnings: What the user should know.
+        seconds: Wall time of the whole tuning, in seconds.
+    """
+
+    version: str
+    config: TunerConfig
+    batch_size: BatchSizeResult | None = None
+    learning_rate: LearningRateResult | None = None
+    comparison: Comparison | None = None
+    plan: TrainingPlan | None = None
+    steps: dict[str, Any] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Estimate(Record):
+    """The largest batch size for a memory, predicted and not run.
+
+    Attributes:
+        memory: The memory asked for, in bytes.
+        usable: What of it may be used: less ``memory_margin``.
+        batch_size: The largest size whose peak stays within that; ``None`` if not even 1 does.
+        peak_bytes: The peak predicted for it, or for 1.
+        probes: All sizes that were traced, with their peaks in bytes.
+        unseen: What else takes memory.
+    """
+
+    memory: int
+    usable: int
+    batch_size: int | None
+    peak_bytes: int
+    probes: tuple[tuple[int, int], ...]
+    unseen: tuple[str, ...]

@@ -1,0 +1,5 @@
+"""Files, environment variables, flags; whole experiments."""
+
+from lit_autotune.settings.layers import TunerSettings
+
+__all__ = ["TunerSettings"]

@@ -1,0 +1,1 @@
+"""One batch-size trial, and the process that it runs in."""

@@ -1,0 +1,138 @@
+"""Batch-size trials in a new process, which may be killed, abort or be spoilt without harm to the user's process."""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from lit_autotune._shared.text import first_line
+from lit_autotune.copies.sandbox import Sandbox
+from lit_autotune.memory.budget import Budget
+from lit_autotune.memory.process import resident
+from lit_autotune.trials.child import Child, Watcher
+from lit_autotune.trials.trial import TrialSpec
+from lit_autotune.types import Measurement
+
+
+class IsolationError(Exception):
+    """Raised when the user's objects cannot be sent to another process; says why."""
+
+
+class TrialProcess:
+    """Runs trials in a child process. It is reused until it fails.
+
+    Args:
+        sandbox: What to send to the child.
+        budget: The memory budget of this process, if there is one.
+    """
+
+    def __init__(self, sandbox: Sandbox, budget: Budget | None):
+        self._sandbox = sandbox
+        self._on_host = sandbox.trainer.strategy.root_device.type == "cpu"
+        self._watcher = Watcher(budget, self._on_host)
+        self._own_size = resident()
+        self._start_size = 0
+        self._child: _NewProcess | None = None
+
+    def try_batch_size(self, spec: TrialSpec, batch_size: int) -> Measurement:
+        """Run a trial, see :func:`~lit_autotune.trials.trial.try_batch_size`.
+
+        Raises:
+            IsolationError: If the objects cannot be sent to the child.
+            TuningError: If the child died, and not for lack of memory.
+        """
+        child = self._child = self._child or self._start()
+        child.send(pickle.dumps((spec, batch_size)))
+        kind, value = self._watcher.answer(child, lambda pid: self._here(resident(pid)))
+        if kind == "measured":
+            peak = value.peak_bytes
+            return Measurement(self._here(peak) if self._on_host and peak else peak, value.step_seconds)
+        if not child.is_alive or isinstance(value, MemoryError):
+            self.close()  # what failed once may be spoilt: a GPU's context, a thread's convolutions
+        raise value
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def _start(self) -> "_NewProcess":
+        reason = ""
+        for dumps in _picklers():
+            try:
+                payload = pickle.dumps((_settings(), dumps(self._sandbox)))
+            except Exception as error:  # foreign objects refuse in many ways
+                reason = first_line(error)
+                continue
+            child = _NewProcess()
+            child.send(payload)
+            kind, value = self._watcher.answer(child, lambda pid: 0)  # it only loads what this process has, too
+            if kind == "ready":
+                self._start_size = value
+                return child
+            child.kill()
+            reason = value if kind == "unfit" else first_line(value)
+        raise IsolationError(reason)
+
+    def _here(self, size: int) -> int:
+        """What a size of the child would be in this process, which has loaded other things."""
+        return size - self._start_size + self._own_size
+
+
+class _NewProcess(Child):
+    """A process that imports what it needs anew."""
+
+    def __init__(self) -> None:
+        ours, theirs = multiprocessing.Pipe()
+        handle = theirs.fileno()
+        command = [sys.executable, "-c", f"from lit_autotune.trials.serving import main; main({handle})"]
+        if sys.platform == "win32":
+            os.set_handle_inheritable(handle, True)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)
+        else:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(handle,))
+        theirs.close()
+        super().__init__(self._process.pid, ours)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not been ended."""
+        return not self._connection.closed
+
+    def send(self, message: bytes) -> None:
+        """Send a pickled message; that the child is dead shows when it does not answer."""
+        with contextlib.suppress(BrokenPipeError, ConnectionError):
+            self._connection.send_bytes(message)
+
+    def _kill(self, grace: float) -> int:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout=grace)
+        self._process.kill()
+        return self._process.wait()
+
+
+def _picklers() -> list[Callable[[Any], bytes]]:
+    """Pickle first; cloudpickle, if it is there, also sends classes of a script or a notebook."""
+    try:
+        import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ImportError:
+        return [pickle.dumps]
+    return [pickle.dumps, cloudpickle.dumps]
+
+
+def _settings() -> dict[str, Any]:
+    """What a process needs to import and compute as this one does."""
+    import torch
+
+    return {
+        "path": sys.path,
+        "threads": torch.get_num_threads(),
+        "precision": torch.get_float32_matmul_precision(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "benchmark": torch.backends.cudnn.benchmark,
+    }

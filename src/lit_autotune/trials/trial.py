@@ -1,0 +1,121 @@
+"""A batch-size trial: some steps on copies, measured."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from lit_autotune.config import Method
+from lit_autotune.copies.attributes import Setting
+from lit_autotune.copies.ranks import on_all_ranks
+from lit_autotune.copies.sandbox import Copies, Sandbox
+from lit_autotune.copies.stepper import BatchCounter, Stepper
+from lit_autotune.errors import TooLittleDataError
+from lit_autotune.internals.loops import allow_start
+from lit_autotune.internals.methods import METHODS
+from lit_autotune.memory.out_of_memory import is_out_of_memory
+from lit_autotune.memory.peak import measured
+from lit_autotune.memory.release import release_memory
+from lit_autotune.trials.batches import use_batches
+from lit_autotune.types import Measurement
+
+
+class TrialSpec(NamedTuple):
+    """What all trials of a search have in common.
+
+    Attributes:
+        setting: Where the batch size is kept.
+        steps: Optimizer steps, or batches of an evaluation.
+        method: The Trainer's method that has to fit in memory.
+        batches: Which batches to run on, see ``TunerConfig.batch_size_probe``.
+        samples_per_unit: Samples that a full batch must have per unit of batch size; ``None`` if that is not checked.
+        ceiling: Peak in bytes beyond which there is no need to go on; ``None`` if there is none.
+    """
+
+    setting: Setting
+    steps: int
+    method: Method
+    batches: str = "first"
+    samples_per_unit: int | None = None
+    ceiling: int | None = None
+
+
+def try_batch_size(sandbox: Sandbox, spec: TrialSpec, batch_size: int) -> Measurement:
+    """Run one batch-size trial: some optimizer steps and a validation batch, or some batches of an evaluation.
+
+    Args:
+        sandbox: Where to run it.
+        spec: What to run.
+        batch_size: The size, in samples.
+
+    Returns:
+        What was measured; with several processes the most that any of them took.
+
+    Raises:
+        MemoryError: If it does not fit, on any rank.
+        TooLittleDataError: If the data cannot fill one batch.
+    """
+    taken = on_all_ranks(sandbox.trainer, lambda: _try_batch_size(sandbox, spec, batch_size))
+    peaks = [one.peak_bytes for one in taken if one.peak_bytes is not None]
+    slowest = max(taken, key=lambda one: sum(one.step_seconds))
+    return Measurement(max(peaks, default=None), slowest.step_seconds)
+
+
+def _try_batch_size(sandbox: Sandbox, spec: TrialSpec, batch_size: int) -> Measurement:
+    device = sandbox.trainer.strategy.root_device
+    release_memory()  # of the trial before: copies are cycles of objects, and would be counted with this one
+    copies = run = None
+    failure = ""
+    with measured(device) as peak:
+        try:
+            copies = sandbox.copies({spec.setting: batch_size})
+            use_batches(sandbox, copies, spec.batches, batch_size, spec.method)
+            run = (
+                prepare_fit(copies, spec.steps, lambda: spec.ceiling is not None and (peak() or 0) > spec.ceiling)
+                if spec.method == "fit"
+                else _prepare_evaluation(copies, spec.method, spec.steps)
+            )
+            sandbox.run(copies, spec.method)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            failure = str(error) or type(error).__name__
+        taken = Measurement(peak(), run.step_seconds if run else ())
+    if failure or run is None:
+        del copies, run
+        release_memory()
+        raise MemoryError(failure)
+    if run.calls == 0:
+        raise TooLittleDataError("the training data give no batch of this size")
+    seen, expected = run.first_batch, spec.samples_per_unit and batch_size * spec.samples_per_unit
+    if expected is not None and seen is not None and seen < expected:
+        raise TooLittleDataError(f"the training data fill only {seen} of {expected} samples")
+    return taken
+
+
+def prepare_fit(
+    copies: Copies, steps: int, is_over: Callable[[], bool] = lambda: False, stepper: type[Stepper] = Stepper
+) -> Stepper:
+    """Have a fit end after some optimizer steps and a validation batch, or once it is known not to fit."""
+    trainer = copies.trainer
+    # A second micro-batch meets the gradients of the first; more of them take no more memory.
+    trainer.accumulate_grad_batches = min(trainer.accumulate_grad_batches, 2)
+    trainer.limit_val_batches = 1 if trainer.limit_val_batches else 0
+    trainer.check_val_every_n_epoch, trainer.val_check_interval = 1, 1.0
+    allow_start(trainer)
+    run = stepper(copies, on_step=lambda losses: run.done < steps and not is_over(), max_calls=10 * steps)
+    return run
+
+
+def _prepare_evaluation(copies: Copies, method: str, steps: int) -> BatchCounter:
+    """Have an evaluation end after some batches."""
+    table = METHODS[method]
+    setattr(copies.trainer, table.limit, steps)
+    run = BatchCounter(copies, table.step)
+    for moment in ("epoch_start", "batch_end"):
+        copies.wrap(f"on_{table.hooks}_{moment}", functools.partial(_stamped, run))
+    return run
+
+
+def _stamped(run: BatchCounter, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    original(*args, **kwargs)
+    run.stamp()

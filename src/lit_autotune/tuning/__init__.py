@@ -1,0 +1,1 @@
+"""Running the steps of a tuning, and writing what they found."""

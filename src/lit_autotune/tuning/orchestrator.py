@@ -1,0 +1,150 @@
+"""Runs the tuning steps in their order on copies, then writes what they found to the user's objects."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from lit_autotune._version import __version__
+from lit_autotune.config import TunerConfig
+from lit_autotune.copies.attributes import Setting, read, write
+from lit_autotune.copies.sandbox import Sandbox, owners
+from lit_autotune.internals.objects import check_objects, uncompiled
+from lit_autotune.internals.strategies import runs_elsewhere
+from lit_autotune.planning.plan import TrainingPlan
+from lit_autotune.registry.registry import Registry
+from lit_autotune.report.console import Console
+from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
+from lit_autotune.report.tables import show_report
+from lit_autotune.tuning.context import TuningContext
+from lit_autotune.tuning.launch import launch
+from lit_autotune.types import TuningStep
+
+
+def tune(
+    trainer: Any,
+    module: Any,
+    datamodule: Any = None,
+    config: TunerConfig | None = None,
+    *,
+    registry: Registry | None = None,
+    save_plot: bool = True,
+) -> TuningReport:
+    """Tune batch size, then learning rate, and write both to ``module`` and ``datamodule``.
+
+    Everything is tried on copies. If anything goes wrong, Ctrl-C included, the objects are as before the call.
+
+    Args:
+        trainer: The Lightning Trainer that will fit later.
+        module: The LightningModule.
+        datamodule: The LightningDataModule, or ``None`` if the module brings its own loaders.
+        config: What to tune and how; by default both, with all other fields at their defaults.
+        registry: The plugins to use; by default all that are installed.
+        save_plot: Whether to save the plots of batch-size trials and of the range test.
+
+    Returns:
+        The report.
+
+    Raises:
+        ConfigError: If a setting is wrong, or the objects cannot be tuned; before anything expensive runs.
+        UnknownNameError: If the config names a strategy or suggester that no plugin provides.
+        PluginError: If a plugin that was needed failed.
+        BatchSizeError: If no batch size fits.
+        LRSuggestionError: If no learning rate can be suggested.
+    """
+    module = uncompiled(module)
+    config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
+    check_objects(trainer, module, datamodule)
+    report, changes = launch(trainer, _tune, module, datamodule, config, registry, save_plot)
+    if runs_elsewhere(trainer):
+        _write_all(owners(module, datamodule), changes)
+    return report
+
+
+def _tune(
+    trainer: Any, module: Any, datamodule: Any, config: TunerConfig, registry: Registry | None, save_plot: bool
+) -> tuple[TuningReport, dict[Setting, Any]]:
+    """Tune in one of the Trainer's processes; returns the report and what was written to the objects there."""
+    start = time.perf_counter()
+    console = Console(config.verbose and trainer.is_global_zero, config.is_debug)
+    registry = registry or Registry.load()
+    _check_names(config, registry, console)
+    steps = [step for step in registry.steps if step.is_enabled(config)]
+    if trainer.fast_dev_run and steps:
+        console.warn("nothing tuned: the Trainer has fast_dev_run on")
+        steps = []
+    if trainer.state.status == "running" and steps:
+        console.warn("the Trainer is running: optimizers and loaders that exist already keep their values")
+    sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
+    save_plot = save_plot and trainer.is_global_zero
+    context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
+    results = _run_steps(steps, context)
+    batch_size, learning_rate = results.pop("batch_size", None), results.pop("learning_rate", None)
+    comparison = results.pop("comparison", None)
+    report = TuningReport(
+        version=__version__,
+        config=config.model_copy(deep=True),
+        batch_size=batch_size if isinstance(batch_size, BatchSizeResult) else None,
+        learning_rate=learning_rate if isinstance(learning_rate, LearningRateResult) else None,
+        comparison=comparison if isinstance(comparison, Comparison) else None,
+        plan=_plan(context),
+        steps=results,
+        warnings=tuple(console.warnings),
+        seconds=time.perf_counter() - start,
+    )
+    if steps:
+        show_report(console, report)
+    registry.notify("lit_autotune_finished", console.warn, report=report)
+    return report, context.changes
+
+
+def _run_steps(steps: list[TuningStep], context: TuningContext) -> dict[str, Any]:
+    """Check all steps, prepare all, run all, then write what they found; results by the steps' names."""
+    try:
+        for step in steps:
+            if step.check:
+                step.check(context)
+        for step in steps:
+            context.plans[step.name] = step.prepare(context) if step.prepare else None
+        if plan := _plan(context):
+            context.console.line(f"Training to come: {plan}")
+        for step in steps:
+            context.results[step.name] = step.run(context, context.plans[step.name])
+    finally:
+        context.sandbox.close()
+    _write_all(context.owners, context.changes)
+    return dict(context.results)
+
+
+def _plan(context: TuningContext) -> TrainingPlan | None:
+    """The training to come, with the batch size found if there is one."""
+    for name in ("batch_size", "learning_rate"):
+        plan = getattr(context.plans.get(name), "training", None)
+        if isinstance(plan, TrainingPlan):
+            size = context.results.get("batch_size")
+            return plan.resized(size.chosen) if isinstance(size, BatchSizeResult) else plan
+    return None
+
+
+def _write_all(objects: Mapping[str, Any], changes: Mapping[Setting, Any]) -> None:
+    """Write all values or, if one cannot be written, none."""
+    undo = [(place, read(objects, place)) for setting in changes for place in setting.places]
+    try:
+        for setting, value in changes.items():
+            for place in setting.places:
+                write(objects, place, value)
+    except BaseException:
+        for place, old in undo:
+            write(objects, place, old)
+        raise
+
+
+def _check_names(config: TunerConfig, registry: Registry, console: Console) -> None:
+    """Refuse unknown names before anything runs; warn of plugins that failed."""
+    for plugin in registry.plugins:
+        if plugin.status == "failed":
+            console.warn(f"{plugin} failed and is not used: {plugin.error}")
+    if config.use_batch_size_tuning:
+        registry.strategy(config.batch_size_mode)
+    if config.use_learning_rate_tuning:
+        registry.suggester(config.lr_suggester)
+    registry.check_options(config.options)

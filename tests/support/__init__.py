@@ -1,0 +1,1 @@
+"""What tests share: modules and data as users write them, a rigged training, a script for two processes."""

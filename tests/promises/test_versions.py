@@ -70,5 +70,6 @@ def test_the_oldest_of_everything_else(tmp_path):
     """Plugins, settings and commands work with the lower bounds of all other dependencies at once."""
     floors = [f"{name}=={version}" for name, version in FLOORS.items() if name not in ("torch", "lightning")]
     environment = installed(tmp_path / "floors", *floors)
-    tests = ("registry/test_registry.py", "settings", "cli")
-    passes(environment, "-m", "pytest", "-q", "-n", "0", *(TESTS / name for name in tests), cwd=ROOT)
+    tests = (TESTS / name for name in ("registry/test_registry.py", "settings", "cli"))
+    # Not each of the mistakes that can be made: a process for each takes long, and they need no library.
+    passes(environment, "-m", "pytest", "-q", "-n", "0", "-k", "not mistakes and not spelling", *tests, cwd=ROOT)

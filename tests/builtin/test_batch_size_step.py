@@ -16,12 +16,12 @@ from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.search.plot import plot_memory
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.types import BatchSizeTrial
+from support import tuning
 from support.models import AS_FOUND, Blobs, Net, quiet_trainer
 
 
-def tuned(module, data, trainer=None, **fields):
-    config = TunerConfig(use_batch_size_tuning=True, verbose=False, **{**AS_FOUND, **fields})
-    return tune(trainer or quiet_trainer(), module, data, config).batch_size
+def tuned(*objects, **fields):
+    return tuning.tuned(*objects, use_batch_size_tuning=True, **{**AS_FOUND, **fields}).batch_size
 
 
 class Limited(Net):

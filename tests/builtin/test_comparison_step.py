@@ -9,9 +9,10 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from lit_autotune import LRSuggester, Tuner, TunerConfig, TuningReport, hookimpl, tune
+from lit_autotune import LRSuggester, Tuner, TuningReport, hookimpl
 from lit_autotune.planning import preview as limits
 from lit_autotune.registry.registry import Registry
+from support import tuning
 from support.models import Blobs, Net, blobs, quiet_trainer
 
 RATE = {"use_learning_rate_tuning": True, "lr_min": 1e-5, "lr_num_training": 40, "lr_verify": False, "verbose": False}
@@ -35,8 +36,8 @@ def tuned(module, data=None, trainer=None, suggestion=None, **fields):
 
         registry.register(Plugin(), "always")
         fields = {"lr_suggester": "always", **fields}
-    config = TunerConfig(**{**RATE, **fields})
-    return tune(trainer or quiet_trainer(max_epochs=8), module, data or Validated(), config, registry=registry)
+    trainer = trainer or quiet_trainer(max_epochs=8)
+    return tuning.tuned(module, data or Validated(), trainer, registry=registry, **{**RATE, **fields})
 
 
 class Validated(Blobs):

@@ -19,22 +19,24 @@ from lit_autotune.planning.races import FACTOR, RUNS, lowering
 from lit_autotune.range_test.sweeps import combine
 from lit_autotune.registry.registry import Registry
 from lit_autotune.types import LRCurve
+from support import tuning
 from support.models import Blobs, Net, RandomBlobs, RandomNet, blobs, quiet_trainer
 
 RATES = tuple(10**-k for k in range(9, 0, -1))
 
 
-def tuned(module, data=None, trainer=None, registry=None, **fields):
-    fields = {
-        "lr_min": 1e-5,
-        "lr_num_training": 60,
-        "lr_auto_extend": False,
-        "lr_verify": False,
-        "compare": False,
-        **fields,
-    }
-    config = TunerConfig(use_learning_rate_tuning=True, verbose=False, **fields)
-    return tune(trainer or quiet_trainer(), module, data or Blobs(), config, registry=registry).learning_rate
+FIELDS = {
+    "use_learning_rate_tuning": True,
+    "lr_min": 1e-5,
+    "lr_num_training": 60,
+    "lr_auto_extend": False,
+    "lr_verify": False,
+    "compare": False,
+}
+
+
+def tuned(*objects, **fields):
+    return tuning.tuned(*objects, **{**FIELDS, **fields}).learning_rate
 
 
 def suggestion_of(result):

@@ -19,7 +19,8 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader
 
-from lit_autotune import ConfigError, Tuner, TunerConfig, tune
+from lit_autotune import ConfigError, Tuner
+from support import tuning
 from support.models import AS_FOUND, Blobs, Net, RandomBlobs, RandomNet, quiet_trainer
 from support.rigged import fitted
 
@@ -27,10 +28,9 @@ CONFIG = {**AS_FOUND, "batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 4
 QUICK = {"min_lr": 1e-5, "num_training": 40}
 
 
-def tuned(module, data=None, trainer=None, **fields):
+def tuned(*objects, **fields):
     """Tune both, unless a field says otherwise."""
-    fields = {"use_batch_size_tuning": True, "use_learning_rate_tuning": True, **CONFIG, **fields}
-    return tune(trainer or quiet_trainer(), module, data or Blobs(), TunerConfig(**fields), save_plot=False)
+    return tuning.tuned(*objects, save_plot=False, **{**tuning.BOTH, **CONFIG, **fields})
 
 
 class Validated(Blobs):

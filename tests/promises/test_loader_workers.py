@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
-from lit_autotune import TunerConfig, tune
+from support import tuning
 from support.models import AS_FOUND, Blobs, Net, blobs, quiet_trainer
 
 CONFIG = {
@@ -33,7 +33,7 @@ def _short_waits(monkeypatch):
 
 
 def tuned(data, module=None, **fields):
-    return tune(quiet_trainer(max_epochs=1), module or Net(), data, TunerConfig(**CONFIG | fields), save_plot=False)
+    return tuning.tuned(module or Net(), data, quiet_trainer(max_epochs=1), save_plot=False, **{**CONFIG, **fields})
 
 
 def assert_no_worker():

@@ -18,15 +18,15 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from torch import nn
 
-from lit_autotune import ConfigError, TunerConfig, tune
+from lit_autotune import ConfigError
+from support import tuning
 from support.models import AS_FOUND, Blobs, Net, quiet_trainer
 
+FIELDS = {**tuning.BOTH, **AS_FOUND, "batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40}
 
-def tuned(module, data=None, trainer=None, **fields):
-    defaults = {**AS_FOUND, "batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40, "verbose": False}
-    steps = {"use_batch_size_tuning": True, "use_learning_rate_tuning": True}
-    config = TunerConfig(**{**steps, **defaults, **fields})
-    return tune(trainer or quiet_trainer(), module, data or Blobs(), config, save_plot=False)
+
+def tuned(*objects, **fields):
+    return tuning.tuned(*objects, save_plot=False, **{**FIELDS, **fields})
 
 
 def assert_tuned(module, *arguments, **fields):

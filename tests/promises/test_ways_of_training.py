@@ -21,14 +21,15 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from lit_autotune import ConfigError, TunerConfig, TuningError, tune
+from lit_autotune import ConfigError, TuningError
+from support import tuning
 from support.models import AS_FOUND, Blobs, Net, blobs, quiet_trainer
 
+FIELDS = {**tuning.BOTH, **AS_FOUND, "batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40}
 
-def tuned(module, data, trainer=None, **fields):
-    defaults = {**AS_FOUND, "batch_size_max": 32, "lr_min": 1e-5, "lr_num_training": 40, "verbose": False}
-    config = TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True, **{**defaults, **fields})
-    return tune(trainer or quiet_trainer(), module, data, config)
+
+def tuned(*objects, **fields):
+    return tuning.tuned(*objects, **{**FIELDS, **fields})
 
 
 class Validated(Blobs):

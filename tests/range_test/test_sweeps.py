@@ -9,21 +9,22 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, St
 
 from lit_autotune import ConfigError, LRSuggestionError, TunerConfig, tune
 from lit_autotune.curves.formulas import lr_ladder
+from support import tuning
 from support.models import AS_FOUND, Blobs, Net, quiet_trainer
 
+FIELDS = {
+    "use_learning_rate_tuning": True,
+    "lr_min": 1e-5,
+    "lr_num_training": 40,
+    "lr_auto_extend": False,
+    "lr_verify": False,
+    "compare": False,
+}
 
-def tuned(module, data=None, trainer=None, **fields):
+
+def tuned(*objects, **fields):
     """A range test of a single sweep, if not said otherwise."""
-    fields = {
-        "lr_min": 1e-5,
-        "lr_num_training": 40,
-        "lr_auto_extend": False,
-        "lr_verify": False,
-        "compare": False,
-        **fields,
-    }
-    config = TunerConfig(use_learning_rate_tuning=True, verbose=False, **fields)
-    return tune(trainer or quiet_trainer(), module, data or Blobs(), config).learning_rate
+    return tuning.tuned(*objects, **{**FIELDS, **fields}).learning_rate
 
 
 class Recording(Net):

@@ -9,8 +9,9 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lit_autotune import ConfigError, TargetError, TunerConfig, tune
-from support.models import AS_FOUND, Blobs, Net, quiet_trainer
+from lit_autotune import ConfigError, TargetError
+from support import tuning
+from support.models import AS_FOUND, Blobs, Net
 
 
 class Texts(Dataset):
@@ -65,9 +66,8 @@ def _forget():
 
 
 def tuned(datamodule, module=None, **fields):
-    fields = {**AS_FOUND, "batch_size_max": 16, "verbose": False, **fields}
-    config = TunerConfig(use_batch_size_tuning=True, **fields)
-    return tune(quiet_trainer(), module or Reader(), datamodule, config).batch_size
+    fields = {**AS_FOUND, "use_batch_size_tuning": True, "batch_size_max": 16, **fields}
+    return tuning.tuned(module or Reader(), datamodule, **fields).batch_size
 
 
 def test_longest_samples():

@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from lit_autotune import TuningError, tune
-from lit_autotune.config import TunerConfig
+from lit_autotune import TuningError
 from lit_autotune.memory.process import read_status
+from support import tuning
 from support.models import AS_FOUND, Blobs, Net, quiet_trainer
 
 MIB = 2**20
@@ -92,15 +92,11 @@ class Raises(Net):
         raise ValueError("my own mistake")
 
 
-def tuned(module, datamodule=None, **fields):
-    defaults = {
-        **AS_FOUND,
-        "use_batch_size_tuning": True,
-        "batch_size_max": 64,
-        "trial_isolation": "process",
-        "verbose": False,
-    }
-    return tune(quiet_trainer(), module, datamodule or Blobs(), TunerConfig(**{**defaults, **fields})).batch_size
+FIELDS = {**AS_FOUND, "use_batch_size_tuning": True, "batch_size_max": 64, "trial_isolation": "process"}
+
+
+def tuned(*objects, **fields):
+    return tuning.tuned(*objects, **{**FIELDS, **fields}).batch_size
 
 
 def test_trials_run_in_one_child():

@@ -2,6 +2,11 @@
 
 import os
 
+# Of all processes that tests start: several that compute on all cores at once mostly wait for each other, and modules
+# are compiled once.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 import pytest
 import torch
 from hypothesis import settings

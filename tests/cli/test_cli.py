@@ -15,6 +15,8 @@ import pytest
 from lit_autotune import TunerConfig, TuningReport
 from lit_autotune.cli import main
 
+pytestmark = pytest.mark.slow
+
 AUTOTUNE = str(Path(sys.executable).with_name("autotune"))
 TRAIN = f"""
 import sys

@@ -12,6 +12,8 @@ from lit_autotune.memory.out_of_memory import is_out_of_memory
 from lit_autotune.testing import memory_limit
 from support.models import AS_FOUND, CNN, Blobs, Images, Net, quiet_trainer
 
+pytestmark = pytest.mark.slow
+
 KIB, MIB, ANY = 2**10, 2**20, 2**60
 
 

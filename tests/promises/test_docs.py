@@ -14,6 +14,8 @@ from lit_autotune.errors import ExitCode
 from lit_autotune.hookspecs import REGISTRATION_HOOKS
 from lit_autotune.registry.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 README = ROOT / "README.md"

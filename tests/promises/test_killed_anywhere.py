@@ -14,6 +14,8 @@ from lit_autotune.planning import preview as comparison
 from support.models import Augmented, RandomBlobs, RandomNet, quiet_trainer
 from support.rigged import CONFIG, Alone, fitted, rigged, state
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _time_enough(monkeypatch):

@@ -18,6 +18,8 @@ from lit_autotune.planning import preview as comparison
 from support.models import quiet_trainer
 from support.rigged import CONFIG, Alone, fitted, rigged, state
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = multiprocessing.get_context("fork")
 """Starts a process that has imported everything already, for there are many of these tests."""
 

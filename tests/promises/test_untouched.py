@@ -22,6 +22,8 @@ from torch import nn
 from lit_autotune import ConfigError, TunerConfig, tune
 from support.models import Blobs, Net, RandomBlobs, RandomNet, quiet_trainer
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "use_batch_size_tuning": True,
     "batch_size_max": 64,

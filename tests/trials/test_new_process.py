@@ -21,6 +21,8 @@ from lit_autotune.memory.process import read_status
 from support import tuning
 from support.models import AS_FOUND, Blobs, Net, quiet_trainer
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 

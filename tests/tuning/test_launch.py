@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from lit_autotune import ConfigError, Tuner, TunerConfig, tune
 from support.models import Blobs, Net, blobs
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "support" / "distributed_script.py"
 
 

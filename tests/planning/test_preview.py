@@ -74,18 +74,6 @@ def test_verdicts(score, size, seconds, steps, expected):
     assert verdict(new, old, 1.0, present=old) == expected
 
 
-@pytest.mark.parametrize(
-    ("score", "rate", "expected"),
-    [(0.94, 1e-2, "better"), (0.96, 1e-2, "as good"), (0.96, 1e-4, "better"), (1.04, 1e-2, "worse")],
-)
-def test_a_higher_rate_has_to_be_better_by_more(score, rate, expected):
-    """A higher rate leads at the beginning, and overfits sooner."""
-    plan = plan_training(100, 32, max_epochs=10)
-    old = Candidate("present", 32, 1e-3, plan, preview(1.0))
-    new = Candidate("new rate", 32, rate, plan, preview(score))
-    assert verdict(new, old, 1.0, present=old) == expected
-
-
 def test_a_larger_batch_may_lag_a_little_behind_if_it_is_better_than_the_present():
     """At the beginning small batches always lead; what is there now is the bar that counts."""
     plan = plan_training(100, 32, max_epochs=10)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from lit_autotune.planning.plan import TrainingPlan
-from lit_autotune.planning.preview import FASTER, RATE_TIE, SIZE_TIE, TIE, Preview, is_better, proof
+from lit_autotune.planning.preview import FASTER, SIZE_TIE, TIE, Preview, is_better, proof
 from lit_autotune.report.results import ComparedValues
 
 
@@ -71,10 +71,9 @@ def verdict(candidate: Candidate, best: Candidate, scale: float, present: Candid
         scale: The fall of the loss, see :func:`~lit_autotune.planning.preview.fall`.
         present: What is there now.
     """
-    is_resized = candidate.size != best.size
-    is_higher = not is_resized and candidate.rate is not None and best.rate is not None and candidate.rate > best.rate
-    if is_better(candidate.preview, best.preview, scale, RATE_TIE if is_higher else TIE):
+    if is_better(candidate.preview, best.preview, scale):
         return "better"
+    is_resized = candidate.size != best.size
     is_gain = best is not present and is_better(candidate.preview, present.preview, scale)
     tie = SIZE_TIE if is_resized and is_gain else TIE
     if (

@@ -28,12 +28,6 @@ FREE_STEPS = 100
 TIE = 0.02
 """Share of the fall of the loss below which two previews are as good as each other."""
 
-RATE_TIE = 0.05
-"""The same for a rate against a lower one: a higher rate leads at the beginning, and overfits sooner.
-
-On recorded trainings 0.05 replaced as many rates as 0.02 but for one in forty, and none by a worse one.
-"""
-
 SIZE_TIE = 0.06
 """The same for a larger batch that is better than the present values: at the beginning small ones always lead."""
 

@@ -3,6 +3,7 @@
 import argparse
 
 from lit_autotune.cli import common
+from lit_autotune.report.tables import show_rows
 
 
 def add_parser(commands: "common.Commands") -> None:
@@ -24,7 +25,4 @@ def run(arguments: argparse.Namespace) -> None:
         (name, "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value), source)
         for (name, value), source in zip(settings.config, settings.sources.values(), strict=True)
     ]
-    rows.insert(0, ("FIELD", "VALUE", "FROM"))
-    widths = [max(len(row[i]) for row in rows) for i in range(2)]
-    for name, value, source in rows:
-        print(f"{name.ljust(widths[0])}  {value.ljust(widths[1])}  {source}")
+    show_rows(("FIELD", "VALUE", "FROM"), rows)

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 
 from lit_autotune.cli import common
+from lit_autotune.report.tables import show_rows
 
 
 def add_parser(commands: "common.Commands") -> None:
@@ -21,10 +22,15 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps({"plugins": [asdict(plugin) for plugin in plugins]}, indent=2))
         return
-    rows = [("PLUGIN", "DISTRIBUTION", "STATUS", "PROVIDES")]
-    for plugin in plugins:
-        source = f"{plugin.distribution} {plugin.version}"
-        rows.append((plugin.name, source, str(plugin.status), plugin.error or ", ".join(plugin.provides)))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for row in rows:
-        print("  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3])))
+    show_rows(
+        ("PLUGIN", "DISTRIBUTION", "STATUS", "PROVIDES"),
+        (
+            (
+                plugin.name,
+                f"{plugin.distribution} {plugin.version}",
+                str(plugin.status),
+                plugin.error or ", ".join(plugin.provides),
+            )
+            for plugin in plugins
+        ),
+    )

@@ -1,7 +1,7 @@
 """The tables that are printed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lit_autotune._shared.sizes import format_size
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from lit_autotune.report.results import Estimate
+
+WIDE = 10_000
+"""Characters of a line that is not to be folded."""
 
 
 def show_report(console: Console, report: TuningReport) -> None:
@@ -41,6 +44,20 @@ def show_estimates(console: Console, estimates: Sequence["Estimate"]) -> None:
         "'autotune tune' on the device itself finds the size that fits.",
     ):
         console.text(text)
+
+
+def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under their headings, whole lines where nobody looks at a terminal."""
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    rich = RichConsole(highlight=False, markup=False)
+    rich.print(table, width=None if rich.is_terminal else WIDE)
 
 
 def _new_table(title: str, columns: Sequence[str], right: Sequence[int] = ()) -> "Table":

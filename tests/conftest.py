@@ -16,6 +16,11 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
+def pytest_collection_modifyitems(items):
+    """Files of slow tests first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _clean_start(tmp_path, monkeypatch):
     """Run each test in a folder of its own, without settings from outside, on one thread."""

@@ -324,6 +324,7 @@ print(json.dumps([size, data.batch_size, trainer.global_step]))
 """
 
 
+@pytest.mark.slow
 def test_real_memory_limit():
     """Under a real RLIMIT_DATA the limit is found, and the following fit with that size runs."""
     done = subprocess.run(

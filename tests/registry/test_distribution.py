@@ -11,12 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [
-    pytest.mark.environment,
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("environment"),  # one of them is made, for one worker
-]
+pytestmark = [pytest.mark.environment, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "plugins" / "lit-autotune-log-mean"
@@ -48,7 +43,7 @@ def scripts(wheels, tmp_path_factory):
     run(sys.executable, "-m", "venv", environment, cwd=environment)
     packages = (*wheels, "scikit-learn", "pytest")
     pip = (environment / BIN / "python", "-m", "pip", "--disable-pip-version-check")
-    run(*pip, "install", "--quiet", "-c", ROOT / "constraints.txt", *packages, cwd=environment)
+    run(*pip, "install", "--quiet", "--no-compile", "-c", ROOT / "constraints.txt", *packages, cwd=environment)
     yield environment / BIN
     shutil.rmtree(environment)  # torch is large, and pytest would keep three of these
 

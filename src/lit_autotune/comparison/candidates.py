@@ -34,14 +34,6 @@ class Candidate:
         return ", ".join([*parts, *([f"lr {self.rate:.2e}"] if self.rate is not None else [])])
 
     @property
-    def outcome(self) -> str:
-        """What came of it, in words."""
-        if not self.preview.losses:
-            return "out of memory"
-        steps = f"after {len(self.preview.losses)} steps"
-        return f"loss {self.preview.score:.4g} {steps}" if self.preview.scores else f"diverged {steps}"
-
-    @property
     def epoch_seconds(self) -> float | None:
         """Wall time of an epoch's training."""
         batches = self.plan.batches_per_epoch

@@ -5,14 +5,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lit_autotune.comparison.candidates import Candidate, verdict
+from lit_autotune.comparison.preview_budget import compared_size, preview_length
+from lit_autotune.comparison.rate_search import find_rate, preview_rate
 from lit_autotune.copies.attributes import Setting
+from lit_autotune.errors import LRSuggestionError
 from lit_autotune.planning.preview import Preview, fall
 from lit_autotune.planning.races import FACTOR
+from lit_autotune.report.results import Comparison
 
 if TYPE_CHECKING:
     from lit_autotune.comparison.rate_search import RatePlan
     from lit_autotune.planning.plan import TrainingPlan
-    from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult
+    from lit_autotune.report.results import BatchSizeResult, LearningRateResult
     from lit_autotune.tuning.context import TuningContext
 
 
@@ -34,8 +38,6 @@ class Comparer:
     @property
     def _old_size(self) -> int | None:
         """The present batch size, if the one found is to be measured against it."""
-        from lit_autotune.comparison.preview_budget import compared_size
-
         return compared_size(self._context)
 
     @property
@@ -44,10 +46,8 @@ class Comparer:
         is_new = self._rate is not None and self._rate.applied
         return self._rate_plan.old if is_new and self._rate_plan else None
 
-    def run(self) -> "Comparison":
+    def run(self) -> Comparison:
         """Preview the training with all candidates, and have the best ones applied."""
-        from lit_autotune.report.results import Comparison
-
         console = self._context.console
         if self._old_size is None and self._old_rate is None:
             return Comparison(verdict=self._nothing_to_compare())
@@ -104,9 +104,6 @@ class Comparer:
 
     def _rate_for(self, old_size: int, plan: "TrainingPlan") -> tuple[float | None, bool]:
         """A rate for the present batch size, and whether races have verified it."""
-        from lit_autotune.comparison.rate_search import find_rate
-        from lit_autotune.errors import LRSuggestionError
-
         console = self._context.console
         console.line(f"Range test at the present batch size, {old_size}...")
         assert self._rate_plan is not None
@@ -120,8 +117,6 @@ class Comparer:
 
     def _length(self, candidates: list[Candidate]) -> int:
         """Steps of a preview with the new values."""
-        from lit_autotune.comparison.preview_budget import preview_length
-
         return preview_length(self._context, candidates[-1].plan, self._step_seconds())
 
     def _step_seconds(self) -> float:
@@ -146,7 +141,7 @@ class Comparer:
                 # small data are overfitted, which previews do not show.
                 candidate.rate = min(candidate.rate, best.rate * math.sqrt(candidate.size / best.size))
             candidate.preview = self._preview(candidate, max(1, round(samples / candidate.plan.samples_per_step)))
-            console.line(f"  {candidate.values}: {candidate.outcome}")
+            console.line(f"  {candidate.values}: {candidate.preview.outcome}")
             if place:
                 scale = fall([one.preview for one in candidates[: place + 1]])
                 candidate.verdict = verdict(candidate, best, scale, candidates[0])
@@ -154,8 +149,6 @@ class Comparer:
         return best
 
     def _preview(self, candidate: Candidate, steps: int) -> Preview:
-        from lit_autotune.comparison.rate_search import preview_rate
-
         values: dict[Setting, Any] = {}
         if candidate.size is not None and self._size_plan is not None:
             values[self._size_plan.setting] = candidate.size

@@ -128,8 +128,7 @@ def _race(
 
     def run(rate: float) -> Preview:
         preview = preview_rate(context, plan, values, training_plan, rate, steps)
-        outcome = f"loss {preview.score:.4g}" if preview.scores else "diverged"
-        console.line(f"  lr {rate:.2e}: {outcome} after {len(preview.losses)} steps")
+        console.line(f"  lr {rate:.2e}: {preview.outcome}")
         return preview
 
     share = min(1.0, steps / training_plan.steps) if training_plan.steps else 1 / RUNS

@@ -4,7 +4,8 @@ An out-of-memory error on one rank inside a collective would leave the others wa
 each rank alone, on its own device and its own share of the data, and the ranks compare their outcomes afterwards.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from lit_autotune._shared.text import first_line
@@ -64,3 +65,16 @@ def mean(trainer: Any, value: float) -> float:
 
     tensor = torch.tensor(value, dtype=torch.float32, device=trainer.strategy.root_device)
     return float(trainer.strategy.reduce(tensor, reduce_op="mean"))
+
+
+def step_loss(trainer: Any, micro_losses: Sequence[float]) -> tuple[float, bool]:
+    """The loss of an optimizer step, the same on all ranks, so that all stop at the same step; and whether it is known.
+
+    A step of a few samples only, the last of an epoch, is none that diverged, nor one whose loss is missing.
+
+    Args:
+        trainer: The copied Trainer.
+        micro_losses: The losses of its batches; none if all were too small to tell anything.
+    """
+    loss = mean(trainer, math.fsum(micro_losses) / len(micro_losses) if micro_losses else math.nan)
+    return loss, mean(trainer, float(bool(micro_losses))) > 0

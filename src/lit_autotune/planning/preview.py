@@ -65,6 +65,14 @@ class Preview(Record):
         return math.fsum(self.scores) / len(self.scores) if self.scores else math.inf
 
     @property
+    def outcome(self) -> str:
+        """What it came to, in words."""
+        if not self.losses:
+            return "out of memory"
+        result = f"loss {self.score:.4g}" if self.scores else "diverged"
+        return f"{result} after {len(self.losses)} steps"
+
+    @property
     def rises(self) -> bool:
         """Whether the loss on the held-out batches has been rising all the time: the training overfits already."""
         return len(self.course) > MOMENTS and all(before < after for before, after in pairwise(self.course))

@@ -7,7 +7,7 @@ from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.dry_run import skip_validation
-from lit_autotune.copies.ranks import mean
+from lit_autotune.copies.ranks import mean, step_loss
 from lit_autotune.copies.sandbox import Copies, Sandbox
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.curves.formulas import DivergenceMonitor
@@ -121,12 +121,10 @@ class Previews:
 
         Not with several processes: the others would wait for this one for ever.
         """
-        is_out = False
         try:
             return run()
         except Exception as error:
-            is_out = self._sandbox.trainer.world_size == 1 and is_out_of_memory(error)
-            if not is_out:
+            if self._sandbox.trainer.world_size > 1 or not is_out_of_memory(error):
                 raise
         release_memory()
         return Preview(losses=())
@@ -189,8 +187,7 @@ class _Run:
     def record(self, micro_losses: list[float]) -> bool:
         """Take the losses of a step; says whether to go on."""
         trainer = self._copies.trainer
-        is_known = mean(trainer, float(bool(micro_losses))) > 0
-        loss = mean(trainer, math.fsum(micro_losses) / len(micro_losses) if micro_losses else math.nan)
+        loss, is_known = step_loss(trainer, micro_losses)
         self.losses.append(loss)
         self._on_point(loss)
         if self._scorer and len(self.losses) in self._checks:

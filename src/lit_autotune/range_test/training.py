@@ -8,7 +8,7 @@ from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.dry_run import skip_validation
-from lit_autotune.copies.ranks import mean
+from lit_autotune.copies.ranks import mean, step_loss
 from lit_autotune.copies.sandbox import Copies, Sandbox
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.curves.formulas import DivergenceMonitor
@@ -137,14 +137,11 @@ class _Sweep:
     def record(self, micro_losses: list[float]) -> bool:
         """Take the losses of a step; says whether to go on."""
         if self._held_out:
-            loss = self._held_out.measure()
+            loss, is_known = mean(self._trainer, self._held_out.measure()), True
         else:
-            loss = math.fsum(micro_losses) / len(micro_losses) if micro_losses else math.nan
-        loss = mean(self._trainer, loss)  # the same on all ranks, so that all stop at the same step
+            loss, is_known = step_loss(self._trainer, micro_losses)
         self.losses.append(loss)
         self._on_point(self._rates[len(self.losses) - 1], loss)
-        # A step of a few samples only, the last of an epoch, is none that diverged, nor one whose loss is missing.
-        is_known = self._held_out is not None or mean(self._trainer, float(bool(micro_losses))) > 0
         self.diverged = is_known and self._divergence.update(loss)
         return not self.diverged and len(self.losses) < len(self._rates)
 

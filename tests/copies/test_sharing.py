@@ -19,6 +19,8 @@ from torch.utils.data import TensorDataset
 from lit_autotune.copies.process_state import unchanged_process
 from lit_autotune.copies.sharing import LONG, detach_results, share_data
 from lit_autotune.errors import ConfigError
+from support.models import Net
+from support.tuning import tuned
 
 
 class Plain:
@@ -38,7 +40,7 @@ def copied(**attributes):
     for name, value in attributes.items():
         setattr(original, name, value)
     memo = {}
-    share_data(original, "datamodule", memo, set())
+    share_data(original, "datamodule", memo, set(), lambda name, value: value)
     return original, copy.deepcopy(original, memo)
 
 
@@ -233,3 +235,25 @@ def test_other_threads():
     thread.start()
     thread.join()
     assert done
+
+
+GENERATOR = np.random.default_rng(1)
+"""Kept at module level, as many projects do."""
+
+
+def test_generators_of_classes_and_modules():
+    """Generators that no object holds are as before a tuning, too."""
+
+    class Drawing(Net):
+        drawn, random = torch.Generator().manual_seed(1), random.Random(1)
+
+        def training_step(self, batch, batch_idx):
+            torch.rand(3, generator=self.drawn)
+            self.random.random()
+            GENERATOR.random()
+            return super().training_step(batch, batch_idx)
+
+    before = Drawing.drawn.get_state(), Drawing.random.getstate(), GENERATOR.bit_generator.state
+    tuned(Drawing(), use_batch_size_tuning=True, batch_size_max=32)
+    assert torch.equal(Drawing.drawn.get_state(), before[0])
+    assert (Drawing.random.getstate(), GENERATOR.bit_generator.state) == before[1:]

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import (
     Timer,
 )
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from torch import nn
 
@@ -173,7 +174,7 @@ def fail(*arguments):
                 RichProgressBar(),
                 DeviceStatsMonitor(),
                 Timer("00:00:00:01"),
-                LambdaCallback(on_train_start=fail, setup=fail),
+                LambdaCallback(on_train_batch_end=fail, on_train_end=fail),
                 OnExceptionCheckpoint("exceptions"),
                 ModelCheckpoint(every_n_train_steps=1),
             ],
@@ -202,3 +203,21 @@ def test_another_thread():
     thread.start()
     thread.join()
     assert len(reports) == 1
+
+
+def test_loop_of_the_users():
+    """A fit loop of a class with arguments of its own is made anew for each copy, with its attributes."""
+
+    class Folds(_FitLoop):
+        def __init__(self, trainer, folds):
+            super().__init__(trainer, max_epochs=1)
+            self.folds = folds
+
+        def on_advance_end(self):
+            assert self.folds == 5
+            super().on_advance_end()
+
+    trainer = quiet_trainer()
+    trainer.fit_loop = Folds(trainer, 5)
+    assert_tuned(Net(), Blobs(), trainer)
+    assert trainer.fit_loop.trainer is trainer

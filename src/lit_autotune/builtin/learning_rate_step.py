@@ -104,7 +104,7 @@ def find(context: "TuningContext") -> Setting | None:
     Raises:
         ConfigError: If it is unknown, or places disagree, or there is nothing to validate with where that is asked for.
     """
-    from lit_autotune.copies.sandbox import overrides
+    from lit_autotune.copies.owners import overrides
     from lit_autotune.previews.held_out import HELD_OUT
 
     config = context.config

@@ -5,16 +5,22 @@ The user's own objects are never run and never changed.
 
 import contextlib
 import functools
+import os
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from lit_autotune.copies import callbacks
 from lit_autotune.copies.attributes import Setting, write
 from lit_autotune.copies.copier import Copier
-from lit_autotune.copies.process_state import unchanged_process
+from lit_autotune.copies.guard import Guard, LeakError
+from lit_autotune.copies.owners import Copies, overrides, owners
+from lit_autotune.copies.process_state import outer_generators, unchanged_process
+from lit_autotune.errors import ConfigError
 from lit_autotune.internals.methods import METHODS
 from lit_autotune.internals.strategies import detach, no_process_group
-from lit_autotune.internals.trainers import kept, raise_if_terminated
+from lit_autotune.internals.trainers import raise_if_terminated
 from lit_autotune.memory.out_of_memory import is_out_of_memory
 
 T = TypeVar("T")
@@ -27,50 +33,25 @@ class SeenEnoughError(Exception):
     """Raised in a hook of a copy to end its run."""
 
 
-@dataclass
-class Copies:
-    """One Trainer, module and datamodule to be used for one run; alone: without the other processes, if there are."""
-
-    trainer: Any
-    module: Any
-    datamodule: Any
-    alone: bool = False
-    replaced: set[str] = field(default_factory=set)
-
-    @property
-    def owners(self) -> dict[str, Any]:
-        """Module and datamodule by role."""
-        return owners(self.module, self.datamodule)
-
-    def wrap(self, hook: str, wrapper: Callable[..., Any], role: str = "module") -> None:
-        """Replace a hook of the copy by ``wrapper(original, *args)``."""
-        owner = self.owners[role]
-        original = getattr(owner, hook)
-
-        @functools.wraps(original)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            return wrapper(original, *args, **kwargs)
-
-        setattr(owner, hook, wrapped)
-        self.replaced.add(hook)
-
-
-def owners(module: Any, datamodule: Any) -> dict[str, Any]:
-    """The user's objects by role."""
-    return {"module": module} if datamodule is None else {"module": module, "datamodule": datamodule}
-
-
 class Sandbox:
     """Makes copies of the user's objects, and runs them.
 
     The first run prepares and sets up the data. Later copies start from what the objects were like right after
     that, so that data are read once and not once per trial.
 
+    After each run it is checked that the run has not reached the user's own module. Where it has (a function that the
+    user keeps in a place of its own may still lead to it), copies are of no use: then :attr:`runs_originals` can be
+    set in a copy of the process, see :mod:`lit_autotune.trials.forked`.
+
     Args:
         trainer: The user's Trainer.
         module: The user's LightningModule.
         datamodule: The user's LightningDataModule, or ``None``.
         quiet: Whether to silence Lightning's own output.
+
+    Attributes:
+        originals: Module and datamodule by role.
+        runs_originals: Whether copies are the user's very objects, in a process that has them for itself.
     """
 
     def __init__(self, trainer: Any, module: Any, datamodule: Any, quiet: bool = True):
@@ -84,7 +65,12 @@ class Sandbox:
         self._set_up: set[tuple[str, str]] = set()
         self._waits = True
         self._written: dict[Setting, None] = {}
-        self._copier = Copier(trainer)
+        self._scratch = tempfile.TemporaryDirectory(prefix="lit_autotune_", ignore_cleanup_errors=True)
+        self._copier = Copier(trainer, Path(self._scratch.name))
+        self._guard = Guard(module)
+        self._generators = outer_generators(self.originals.values())
+        self.runs_originals = False
+        self._process = os.getpid()
 
     def set(self, setting: Setting, value: Any) -> None:
         """Write a value to all copies from now on: what a step has found."""
@@ -113,7 +99,11 @@ class Sandbox:
         """
         arguments = {} if copies.datamodule is None else {"datamodule": copies.datamodule}
         arguments |= METHODS[method].silent if self.quiet else {}
-        with unchanged_process(self.quiet), no_process_group() if copies.alone else NOTHING:
+        copies.check_original = self.check_original
+        with (
+            unchanged_process(self.quiet, self._generators),
+            no_process_group() if copies.alone else NOTHING,
+        ):
             try:
                 with within:
                     getattr(copies.trainer, method)(copies.module, **arguments)
@@ -124,9 +114,49 @@ class Sandbox:
                 if isinstance(error.__context__, KeyboardInterrupt):
                     raise KeyboardInterrupt from None
                 raise
+            except Exception as error:
+                self.check_original()
+                if not is_out_of_memory(error):
+                    callbacks.tell_left_out(error, self.trainer.callbacks)
+                raise
             finally:
                 # Lightning only notes the signal, and acts on it if there is a next batch.
                 raise_if_terminated(copies.trainer)
+        self.check_original()
+        self._check_data()
+
+    def check_original(self) -> None:
+        """Put the user's own module back as it was if a run has reached it.
+
+        Raises:
+            LeakError: If it has.
+        """
+        if self._is_in_fork():
+            return
+        try:
+            self._guard.check()
+        except LeakError:
+            if not self.runs_originals:
+                raise
+
+    def _is_in_fork(self) -> bool:
+        return self.runs_originals and os.getpid() != self._process
+
+    def _check_data(self) -> None:
+        """Notice data that a run has changed.
+
+        Raises:
+            ConfigError: If they are the user's, and too large to be copied.
+        """
+        data = self._copier.data
+        if name := data.changed():
+            raise ConfigError(
+                f"{name} is changed in place by setup() or a step, and is too large to be copied for trials; have them "
+                "work on a copy, or free memory"
+            )
+        if data.is_kept and data.changes_between_runs():
+            data.is_kept = False
+            self.repeat_setup()
 
     def copies(self, values: Mapping[Setting, Any] | None = None, alone: bool = True) -> Copies:
         """Fresh copies, with the settings found so far and the given ones written to them.
@@ -145,7 +175,7 @@ class Sandbox:
         for setting, value in {**present, **self._values, **(values or {})}.items():
             for place in setting.places:
                 write(copies.owners, place, value)
-        copies.wrap("configure_callbacks", lambda original: kept(_as_list(original())))
+        copies.wrap("configure_callbacks", lambda original: self._prepared_callbacks(_as_list(original())))
         for role, owner in copies.owners.items():
             copies.wrap("prepare_data", functools.partial(self._prepare_once, role), role)
             if self._share_setup and (overrides(owner, "setup") or overrides(owner, "prepare_data")):
@@ -161,9 +191,13 @@ class Sandbox:
         copies = self._deepcopy()
         parts = {
             "trainer": copies.trainer,
-            "_copier": Copier(copies.trainer),
+            "_copier": Copier(copies.trainer, Path(self._scratch.name)),
             "_templates": copies.owners,
             "originals": {},
+            "_scratch": None,
+            "_guard": Guard(None),
+            "_generators": (),
+            "runs_originals": False,
         }
         return {**vars(self), **parts}
 
@@ -174,6 +208,7 @@ class Sandbox:
                 self._templates[role].teardown(stage)
         self._templates = dict(self.originals)
         self._set_up.clear()
+        self._scratch.cleanup()
 
     def _prepare_once(self, role: str, original: Callable[[], None]) -> None:
         if role not in self._prepared or not self._share_setup:
@@ -184,6 +219,8 @@ class Sandbox:
         if (role, stage) in self._set_up:
             return
         original(stage)
+        if role == "module" and callbacks.sets_up(copies.trainer.callbacks):
+            return  # what they did to it would be done to copies of it once more
         self._set_up.add((role, stage))
         others = {id(owner): self._templates[other] for other, owner in copies.owners.items() if other != role}
         template = self._copier.template(role, copies.owners[role], {id(copies.trainer): self.trainer, **others})
@@ -192,10 +229,12 @@ class Sandbox:
         self._templates[role] = template
 
     def _deepcopy(self) -> Copies:
-        copied, templates = self._copier.copy(self._templates)
-        for callback in copied.callbacks:
-            callback.on_exception = functools.partial(_tell_of_errors, callback.on_exception)
+        copied, templates = self._copier.copy(self._templates, themselves=self._is_in_fork())
+        copied.callbacks[:] = self._prepared_callbacks(copied.callbacks)
         return Copies(copied, templates["module"], templates.get("datamodule"))
+
+    def _prepared_callbacks(self, copied: list[Any]) -> list[Any]:
+        return [callbacks.prepare(callback, _tell_of_errors) for callback in callbacks.to_copy(copied)]
 
 
 def _tell_of_errors(original: Callable[..., None], *arguments: Any) -> None:
@@ -203,12 +242,6 @@ def _tell_of_errors(original: Callable[..., None], *arguments: Any) -> None:
     error = arguments[-1]
     if not isinstance(error, SeenEnoughError) and not is_out_of_memory(error):
         original(*arguments)
-
-
-def overrides(owner: Any, hook: str) -> bool:
-    """Whether the user's class has a hook of its own."""
-    package = getattr(type(owner), hook).__module__.partition(".")[0]
-    return package not in ("lightning", "pytorch_lightning")
 
 
 def _as_list(value: Any) -> list[Any]:

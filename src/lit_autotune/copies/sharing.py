@@ -1,17 +1,19 @@
 """Deep copies of user objects that share data instead of doubling it.
 
 A trial runs on copies so that nothing it does reaches the user's objects. Copying a data set for each trial would
-cost time and memory, so what is *data* (arrays, tables, long lists) is shared: training only reads it. What is
-*state* (hyperparameters, counters, generators) is copied.
+cost time and memory, so what is *data* (arrays, tables, long lists) is shared by all copies: training only reads it.
+What is *state* (hyperparameters, counters, generators) is copied.
 """
 
+import contextlib
 import copy
 import functools
 import numbers
-from collections.abc import Iterator, Mapping
-from types import BuiltinFunctionType, CellType, FunctionType, GeneratorType, MethodType, ModuleType
+from collections.abc import Callable, Iterator, Mapping
+from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
+from lit_autotune.copies.rebinding import slots
 from lit_autotune.errors import ConfigError
 
 LONG = 10_000
@@ -20,30 +22,37 @@ LONG = 10_000
 HEAP_TYPE = 1 << 9
 """CPython's flag of types that were made at run time, as all Python classes are."""
 
+ARRAY_MARKS = ("__array__", "__array_interface__", "__cuda_array_interface__", "__dataframe__", "__arrow_c_stream__")
+"""What classes of arrays, tables and images offer to other libraries."""
+
 COPY_HOOKS = ("__deepcopy__", "__getnewargs__", "__getnewargs_ex__")
 
 ATOMS = (str, bytes, numbers.Number, type, ModuleType, FunctionType, BuiltinFunctionType, type(None))
 
 
-def share_data(value: object, name: str, memo: dict[int, Any], skip: set[int]) -> None:
-    """Enter all data below a value into a memo for ``copy.deepcopy``, which then shares it.
+def share_data(
+    value: object, name: str, memo: dict[int, Any], skip: set[int], stand_in: Callable[[str, Any], Any]
+) -> None:
+    """Enter all data below a value into a memo for ``copy.deepcopy``, which then takes what stands in for them.
 
-    Objects that cannot be copied at all (locks, open files, database handles) are shared, too. A running generator
-    is refused, for the trials would use it up.
+    Objects that cannot be copied at all (locks, open files, database handles) are shared. A running generator is
+    refused, for the trials would use it up.
 
     Args:
-        value: The object to be copied.
+        value: The object to be copied; it is itself no data, whatever it looks like.
         name: What to call it in error messages.
         memo: The memo; entries already in it are respected.
         skip: Ids of objects not to look into.
+        stand_in: Says what copies get for some data, by their name.
 
     Raises:
         ConfigError: If a generator is met; names the attribute.
     """
     import torch
+    from torch.utils.data import DataLoader
 
-    pending: list[tuple[str, Any]] = [(name, value)]
-    seen = set(skip)
+    pending: list[tuple[str, Any]] = list(_children(name, value)) if id(value) not in memo else []
+    seen = {*skip, id(value)}
     while pending:
         name, value = pending.pop()
         if id(value) in memo or id(value) in seen or isinstance(value, ATOMS):
@@ -55,7 +64,11 @@ def share_data(value: object, name: str, memo: dict[int, Any], skip: set[int]) -
             )
         if isinstance(value, torch.nn.Module):
             continue
-        if _is_data(value) or not _is_copyable(value):
+        if isinstance(value, DataLoader) and vars(value).get("_iterator") is not None:
+            memo[id(vars(value)["_iterator"])] = None  # the workers that it has running
+        if _is_data(value):
+            memo[id(value)] = stand_in(name, value)
+        elif not _is_copyable(value):
             memo[id(value)] = value
         else:
             pending.extend(_children(name, value))
@@ -95,45 +108,22 @@ def detach_results(module: Any, memo: dict[int, Any]) -> None:
                     memo[id(item)] = item.detach().clone()
 
 
-def rebind_functions(module: Any, memo: dict[int, Any]) -> None:
-    """Let functions that a copied network keeps, and that refer to what was copied, refer to the copies.
-
-    ``deepcopy`` shares functions: a hook such as ``lambda *_: self.seen.append(1)`` would go on with the original.
-
-    Args:
-        module: The copy.
-        memo: That of its ``deepcopy``.
-    """
-    for submodule in module.modules():
-        for values in (vars(submodule), *(value for value in vars(submodule).values() if isinstance(value, dict))):
-            for key, value in values.items():
-                values[key] = _rebound(value, memo)
-
-
-def _rebound(function: Any, memo: dict[int, Any]) -> Any:
-    if type(function) is functools.partial:
-        return functools.partial(_rebound(function.func, memo), *function.args, **function.keywords)
-    if not isinstance(function, FunctionType):
-        return function
-    cells = function.__closure__ or ()
-    contents = [cell.cell_contents if cell != CellType() else None for cell in cells]
-    if not any(id(content) in memo and memo[id(content)] is not content for content in contents):
-        return function
-    bound = tuple(
-        CellType(memo[id(content)]) if id(content) in memo else cell
-        for cell, content in zip(cells, contents, strict=True)
-    )
-    new = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, bound)
-    new.__kwdefaults__ = function.__kwdefaults__
-    new.__dict__.update(function.__dict__)
-    return new
-
-
 def _is_data(value: Any) -> bool:
     """Whether it is an array, tensor, table, image or buffer, or a long container."""
     if isinstance(value, list | tuple | set | frozenset | dict):
         return len(value) > LONG
-    return hasattr(value, "shape") or hasattr(value, "__array__") or isinstance(value, bytearray | memoryview)
+    kind = type(value)
+    if isinstance(value, bytearray | memoryview) or any(hasattr(kind, name) for name in ARRAY_MARKS):
+        return True
+    # The user's own data set may have a shape, too.
+    return hasattr(kind, "shape") and hasattr(kind, "dtype") and not _is_of_a_loader(value)
+
+
+def _is_of_a_loader(value: Any) -> bool:
+    """Whether it is one of the objects that loaders are made of, which have a state of their own."""
+    import torch
+
+    return isinstance(value, torch.utils.data.Dataset | torch.utils.data.DataLoader | torch.utils.data.Sampler)
 
 
 def _children(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -144,11 +134,7 @@ def _children(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, MethodType):
         yield name, value.__self__
     yield from ((f"{name}.{key}", child) for key, child in getattr(value, "__dict__", {}).items())
-    for cls in type(value).__mro__:
-        slots = getattr(cls, "__slots__", ())
-        for slot in (slots,) if isinstance(slots, str) else slots:
-            if hasattr(value, slot):
-                yield f"{name}.{slot}", getattr(value, slot)
+    yield from ((f"{name}.{key}", child) for key, child in slots(value))
 
 
 def _is_copyable(value: Any) -> bool:
@@ -160,7 +146,8 @@ def _is_copyable(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset | dict):
         return True
     kind = type(value)
-    if hasattr(kind, "__del__") or (hasattr(kind, "__enter__") and hasattr(kind, "close")):
+    cleans_up = hasattr(kind, "__del__") or (hasattr(kind, "__enter__") and hasattr(kind, "close"))
+    if cleans_up and not _is_of_a_loader(value):
         return False
     custom = any(hasattr(kind, name) for name in COPY_HOOKS) or any(
         getattr(kind, name) is not getattr(object, name) for name in ("__reduce__", "__reduce_ex__")
@@ -172,3 +159,27 @@ def _is_copyable(value: Any) -> bool:
     except Exception:  # foreign __reduce__ and __deepcopy__ methods raise anything
         return False
     return True
+
+
+def without_cleanup(copied: Any) -> None:
+    """Keep a copy from what the original does at its end: closing and deleting what both use.
+
+    Args:
+        copied: A copied object.
+    """
+    kind: Any = type(copied)
+    if hasattr(kind, "__del__") and kind.__flags__ & HEAP_TYPE:
+        # What cannot have another class has its reasons, and is left alone.
+        with contextlib.suppress(TypeError):
+            copied.__class__ = _silent_class(kind)
+
+
+@functools.cache
+def _silent_class(cls: Any) -> Any:
+    def reduced(self: Any, protocol: Any) -> Any:
+        how, arguments, *rest = super(silent, self).__reduce_ex__(protocol)
+        return how, tuple(cls if argument is silent else argument for argument in arguments), *rest
+
+    members = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    silent = type(cls)(cls.__name__, (cls,), {**members, "__del__": lambda self: None, "__reduce_ex__": reduced})
+    return silent

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from lit_autotune._shared.text import did_you_mean
-from lit_autotune.copies.sandbox import Copies
+from lit_autotune.copies.owners import Copies
 from lit_autotune.curves.schedules import ShortenedSchedule
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import count_samples, run_until_stopped
@@ -164,6 +164,8 @@ class Stepper(BatchCounter):
         return float(loss.detach()) if hasattr(loss, "detach") else float(loss)
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self.done == 0:
+            self.copies.check_original()
         index = self.copies.trainer.optimizers.index(optimizer)
         if self._rate_of is not None:
             first = sum(len(other.param_groups) for other in self.copies.trainer.optimizers[:index])

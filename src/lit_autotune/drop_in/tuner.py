@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from lit_autotune._shared.text import first_problem
 from lit_autotune.config import Method, TunerConfig
 from lit_autotune.copies.attributes import find_batch_size, find_setting, write
-from lit_autotune.copies.sandbox import owners
+from lit_autotune.copies.owners import owners
 from lit_autotune.drop_in.loaders import GivenLoaders, datamodule_of
 from lit_autotune.drop_in.lr_finder import LRFinder
 from lit_autotune.errors import ConfigError

@@ -6,7 +6,8 @@ from typing import Any
 from lit_autotune._shared.sizes import parse_size
 from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import Setting, find_batch_size
-from lit_autotune.copies.sandbox import Sandbox, owners
+from lit_autotune.copies.owners import owners
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import ConfigError
 from lit_autotune.estimate.secant import largest_within
 from lit_autotune.estimate.twin import Twin

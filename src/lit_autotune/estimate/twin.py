@@ -7,7 +7,8 @@ from typing import Any
 
 from lit_autotune.copies.attributes import Setting
 from lit_autotune.copies.effect import prove_effect
-from lit_autotune.copies.sandbox import Copies, Sandbox
+from lit_autotune.copies.owners import Copies
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.errors import EstimateError
 from lit_autotune.estimate.batches import EXAMPLE_SIZES, fake_loader, first_batches, grows, scaled

@@ -57,6 +57,17 @@ def own_tensors(module: Any) -> Iterator[dict[str, Any]]:
         yield part._buffers
 
 
+def version(tensor: Any) -> int:
+    """A number that grows with each operation in place; torch's own documentation names it in passing only."""
+    return 0 if tensor.is_inference() else int(tensor._version)
+
+
+def hooks_of(original: Any, copied: Any) -> Iterator[tuple[Callable[..., Any], list[Any]]]:
+    """How to register a hook on a copied tensor, and the hooks of that kind that the original has."""
+    yield copied.register_hook, list((original._backward_hooks or {}).values())
+    yield copied.register_post_accumulate_grad_hook, list((original._post_accumulate_grad_hooks or {}).values())
+
+
 def replace_apply(module: Any, apply: Callable[..., Any]) -> None:
     """Put another function in the place of what ``to()`` and its like come down to."""
     module._apply = apply

@@ -1,25 +1,19 @@
 """What makes a copied Trainer one that has never run, and leaves no trace: fresh loops, no watchers, silent loggers."""
 
+import copy
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lit_autotune.internals.packages import trainer_package
 
+LIGHTNING = ("lightning", "pytorch_lightning")
+
 SIGTERM_CODE = 143
 """What a shell says of a process that SIGTERM ended: 128 + 15."""
 
-KEPT_CALLBACKS = {"WeightAveraging", "StochasticWeightAveraging", "GradientAccumulationScheduler", "BaseFinetuning"}
-"""Callbacks that change what a step computes or how much memory it takes. All others only watch, and are dropped."""
-
-
 DROPPED = object()
 """Stands in a copied Trainer for what an earlier fit left behind; the next fit overwrites it."""
-
-
-def kept(callbacks: Iterable[Any]) -> list[Any]:
-    """The callbacks that a trial needs."""
-    return [callback for callback in callbacks if any(cls.__name__ in KEPT_CALLBACKS for cls in type(callback).__mro__)]
 
 
 def stale_parts(trainer: Any, templates: Mapping[str, Any]) -> dict[int, Any]:
@@ -40,14 +34,29 @@ def stale_parts(trainer: Any, templates: Mapping[str, Any]) -> dict[int, Any]:
 def renew_loops(trainer: Any, copied: Any) -> None:
     """Give a copied Trainer loops of its own that have not run yet, as ``Trainer.__init__`` makes them."""
     fit = trainer.fit_loop
-    copied.fit_loop = type(fit)(copied, min_epochs=fit.min_epochs, max_epochs=fit.max_epochs)
-    copied.fit_loop.epoch_loop = type(fit.epoch_loop)(copied, min_steps=fit.min_steps, max_steps=fit.max_steps)
+    copied.fit_loop = _renewed(fit, copied, min_epochs=fit.min_epochs, max_epochs=fit.max_epochs)
+    epoch = fit.epoch_loop
+    copied.fit_loop.epoch_loop = _renewed(epoch, copied, min_steps=epoch.min_steps, max_steps=epoch.max_steps)
     for name in ("validate_loop", "test_loop"):
         loop = getattr(trainer, name)
-        renewed = type(loop)(copied, loop._trainer_fn, loop._stage, inference_mode=loop.inference_mode)
+        renewed = _renewed(loop, copied, loop._trainer_fn, loop._stage, inference_mode=loop.inference_mode)
         setattr(copied, name, renewed)
     predict = trainer.predict_loop
-    copied.predict_loop = type(predict)(copied, inference_mode=predict.inference_mode)
+    copied.predict_loop = _renewed(predict, copied, inference_mode=predict.inference_mode)
+
+
+def _renewed(loop: Any, copied: Any, *arguments: Any, **options: Any) -> Any:
+    """A loop like another that has not run.
+
+    A class of the user's may take other arguments: it gets what Lightning's would hold, and its own attributes.
+    """
+    base = next(cls for cls in type(loop).__mro__ if cls.__module__.partition(".")[0] in LIGHTNING)
+    renewed = base(copied, *arguments, **options)
+    if base is not type(loop):
+        own = {name: value for name, value in vars(loop).items() if name not in vars(renewed)}
+        vars(renewed).update(copy.deepcopy(own, {id(loop.trainer): copied, id(loop): renewed}))
+        renewed.__class__ = type(loop)
+    return renewed
 
 
 def silent_profiler(trainer: Any) -> Any:

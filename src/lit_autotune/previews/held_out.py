@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.process_state import random_state
-from lit_autotune.copies.sandbox import Copies
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import ready, validation_loaders
 from lit_autotune.trials.loaders import rebuild

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from lit_autotune.copies.owners import Copies, overrides
 from lit_autotune.copies.process_state import random_state
 from lit_autotune.copies.ranks import mean
-from lit_autotune.copies.sandbox import Copies, Sandbox, overrides
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.internals.loops import train_loaders, validation_loaders
 from lit_autotune.memory.out_of_memory import is_out_of_memory
 from lit_autotune.previews.held_out import HeldOutLoss, sample_batches, sample_order, spread

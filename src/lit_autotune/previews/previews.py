@@ -7,8 +7,9 @@ from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.dry_run import skip_validation
+from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.ranks import mean, step_loss
-from lit_autotune.copies.sandbox import Copies, Sandbox
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.curves.formulas import DivergenceMonitor
 from lit_autotune.curves.schedules import ShortenedSchedule
@@ -19,6 +20,7 @@ from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.planning.preview import MOST_SHARE, Preview, preview_steps
 from lit_autotune.previews.held_out import CHUNK, MOST_CHUNKS, SAMPLES, HeldOutLoss
 from lit_autotune.previews.judge import Judge
+from lit_autotune.trials.separate import separately
 
 CHECKED = (0.4, 0.6, 0.8, 0.9, 1.0)
 """Where in a preview the held-out batches are scored."""
@@ -137,6 +139,21 @@ class Previews:
         rate_of: Callable[[int, int], float] | None,
         on_point: Callable[[float], None],
     ) -> Preview:
+        def work() -> tuple[Preview, str]:
+            return self._trained(values, plan, steps, rate_of, on_point), self.judge.name
+
+        preview, self.judge.name = separately(self._sandbox, work)
+        self.steps += len(preview.losses)
+        return preview
+
+    def _trained(
+        self,
+        values: Values,
+        plan: TrainingPlan,
+        steps: int,
+        rate_of: Callable[[int, int], float] | None,
+        on_point: Callable[[float], None],
+    ) -> Preview:
         copies = self._sandbox.copies(values, alone=False)
         skip_validation(copies)
         self.judge.prepare(copies)
@@ -151,7 +168,6 @@ class Previews:
             schedule=None if rate_of else ShortenedSchedule(steps, plan.steps or steps, plan.epochs),
         )
         self._sandbox.run(copies)
-        self.steps += len(run.losses)
         if not run.losses:
             raise TuningError(f"there was no optimizer step in {stepper.calls} batches; does training_step do one?")
         seconds = median(stepper.step_seconds) if stepper.step_seconds else 0.0

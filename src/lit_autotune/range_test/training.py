@@ -8,13 +8,15 @@ from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.dry_run import skip_validation
+from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.ranks import mean, step_loss
-from lit_autotune.copies.sandbox import Copies, Sandbox
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.curves.formulas import DivergenceMonitor
 from lit_autotune.errors import TuningError
 from lit_autotune.internals.loops import fetcher
 from lit_autotune.previews.held_out import HELD_OUT, HeldOutLoss
+from lit_autotune.trials.separate import separately
 from lit_autotune.types import LRCurve
 
 
@@ -70,6 +72,18 @@ class Training:
             TuningError: If the module never steps the optimizer, or has no loss to show.
             ConfigError: If the monitored value is not logged, or there is nothing to validate with.
         """
+        curve, self.step_seconds = separately(self._sandbox, lambda: self._sweep(rates, threshold, on_point, repeat))
+        self.steps += len(curve.losses)
+        return curve
+
+    def _sweep(
+        self,
+        rates: Sequence[float],
+        threshold: float | None,
+        on_point: Callable[[float, float], None],
+        repeat: int,
+    ) -> tuple[LRCurve, float]:
+        """The curve, and the wall time of an optimizer step in seconds."""
         copies = self._sandbox.copies(self._values, alone=False)
         skip_validation(copies)
         held_out = HeldOutLoss(copies) if self._monitor == HELD_OUT else None
@@ -88,9 +102,8 @@ class Training:
         )
         self._sandbox.run(copies)
         losses = sweep.losses
-        self.steps += len(losses)
         # Not the median: the beginnings of epochs count, too.
-        self.step_seconds = accumulated * mean(copies.trainer, fmean(stepper.step_seconds or (0.0,)))
+        step_seconds = accumulated * mean(copies.trainer, fmean(stepper.step_seconds or (0.0,)))
         if not losses:
             raise TuningError(
                 f"the range test made no optimizer step in {stepper.calls} batches; does training_step do one?"
@@ -98,12 +111,13 @@ class Training:
         if self._monitor is None and not stepper.returned_loss:
             logged = ", ".join(sorted(copies.trainer.callback_metrics)) or "nothing"
             raise TuningError(f"training_step returns no loss; name a logged value with lr_monitor (it logs {logged})")
-        return LRCurve(
+        curve = LRCurve(
             learning_rates=tuple(rates[: len(losses)]),
             losses=tuple(losses),
             diverged=sweep.diverged,
             monitor=self._monitor,
         )
+        return curve, step_seconds
 
 
 class _Sweep:

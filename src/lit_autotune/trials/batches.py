@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lit_autotune._shared.import_string import load_target
-from lit_autotune.copies.sandbox import Copies, Sandbox
+from lit_autotune.copies.owners import Copies
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.methods import METHODS
 from lit_autotune.trials.loaders import rebuild

@@ -1,4 +1,4 @@
-"""Batch-size trials in a copy of this process, made by fork: on a CPU under Linux it costs milliseconds.
+"""Runs in a copy of this process, made by fork: on a CPU under Linux it costs milliseconds.
 
 The copy has the very heap of this process, so its peak is what this process would take. What it leaves behind, holes in
 the heap and spoilt threads, ends with it.
@@ -75,6 +75,20 @@ class Forker:
         raise value
 
 
+def in_fork(work: Callable[[], Any]) -> Any:
+    """What some work returns that is done in a copy of this process; it must be possible to pickle it.
+
+    Raises:
+        TuningError: If the copy died. Errors of the work come out as they are.
+    """
+    copy = _Fork(work)
+    kind, value = Watcher(None, watches=False).answer(copy, resident)
+    copy.kill()
+    if kind == "measured":
+        return value
+    raise value
+
+
 def _as_in_parent(measured: Measurement, files: int) -> Measurement:
     """What the original would have measured."""
     missing = _missing(files)
@@ -91,9 +105,9 @@ def _missing(files: int, pid: int | str = "self") -> int:
 
 
 class _Fork(Child):
-    """A copy of this process that runs a trial and ends."""
+    """A copy of this process that does some work and ends."""
 
-    def __init__(self, trial: Callable[[], Measurement]):
+    def __init__(self, work: Callable[[], Any]):
         _flush()  # or the copy would print it once more
         reader, writer = multiprocessing.Pipe(duplex=False)
         with warnings.catch_warnings():
@@ -102,7 +116,7 @@ class _Fork(Child):
             pid = os.fork()
         if pid == 0:
             reader.close()
-            _serve(trial, writer)
+            _serve(work, writer)
         writer.close()
         super().__init__(pid, reader)
         self._code: int | None = None
@@ -139,12 +153,12 @@ class _Fork(Child):
         return self._code
 
 
-def _serve(trial: Callable[[], Measurement], answers: "Connection[Any, Any]") -> NoReturn:
+def _serve(work: Callable[[], Any], answers: "Connection[Any, Any]") -> NoReturn:
     """What the copy does."""
 
-    def tidy() -> Measurement:
+    def tidy() -> Any:
         try:
-            return trial()
+            return work()
         finally:
             gc.collect()  # ends a DataLoader's workers, should it keep them
             _flush()

@@ -5,6 +5,7 @@ from enum import Enum, auto
 from typing import Any, Literal
 
 from lit_autotune._shared.text import first_line
+from lit_autotune.copies.guard import LeakError
 from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import TooLittleDataError, TuningError
@@ -16,6 +17,7 @@ from lit_autotune.memory.release import release_memory
 from lit_autotune.trials.child import NEAR
 from lit_autotune.trials.forked import Forker, UnfitForForksError, can_fork
 from lit_autotune.trials.new_process import IsolationError, TrialProcess
+from lit_autotune.trials.separate import use_originals
 from lit_autotune.trials.trial import TrialSpec, try_batch_size
 from lit_autotune.types import Measurement, samples_per_second
 
@@ -80,6 +82,8 @@ class TrialRunner:
         self._always = {"auto": None, "process": Place.NEW_PROCESS, "none": Place.HERE}[isolation]
         if sandbox.trainer.world_size > 1:
             self._always = Place.HERE
+        elif sandbox.runs_originals:
+            self._always = Place.FORK
         self._forker = Forker(budget)
         self._child = TrialProcess(sandbox, budget)
         is_simulated = budget is not None and budget.is_simulated
@@ -119,7 +123,12 @@ class TrialRunner:
             return self._forker.run(lambda: try_batch_size(self._sandbox, self._spec, batch_size))
         except (MemoryError, TooLittleDataError, TuningError):
             raise
+        except LeakError as leak:
+            self._use_originals(leak)
+            return None
         except UnfitForForksError as error:
+            if self._sandbox.runs_originals:
+                raise TuningError(f"trials need a copy of this process, but a copy {error}") from None
             self._always = Place.NEW_PROCESS
             self._warn(
                 f"a copy of this process {error}, as with libraries that do not work after a fork (polars and numba "
@@ -127,6 +136,8 @@ class TrialRunner:
             )
             return None
         except Exception:  # the user's, or of something that a fork breaks; only here does it keep its traceback
+            if self._sandbox.runs_originals:
+                raise
             self._forks = False
             return self._run_here(batch_size)
 
@@ -144,6 +155,9 @@ class TrialRunner:
     def _run_here(self, batch_size: int) -> Measurement | None:
         try:
             return try_batch_size(self._sandbox, self._spec, batch_size)
+        except LeakError as leak:
+            self._use_originals(leak)
+            return None
         except MemoryError as error:
             if self._always is not None or SPOILT not in str(error):
                 raise
@@ -153,6 +167,10 @@ class TrialRunner:
                 "in this process from now on: train in a new one, or tune with trial_isolation = 'process'"
             )
             return None  # what a spoilt thread says of a size is worth nothing
+
+    def _use_originals(self, leak: LeakError) -> None:
+        use_originals(self._sandbox, leak)
+        self._always = Place.FORK
 
     def _check_rate(self, batch_size: int, measured: Measurement) -> None:
         """Where memory is shared with the host, a collapse of throughput means that there is not enough of it."""

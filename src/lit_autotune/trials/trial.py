@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from lit_autotune.config import Method
 from lit_autotune.copies.attributes import Setting
+from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.ranks import on_all_ranks
-from lit_autotune.copies.sandbox import Copies, Sandbox
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.stepper import BatchCounter, Stepper
 from lit_autotune.errors import TooLittleDataError
 from lit_autotune.internals.loops import allow_start

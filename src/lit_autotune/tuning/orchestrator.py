@@ -7,7 +7,8 @@ from typing import Any
 from lit_autotune._version import __version__
 from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import Setting, read, write
-from lit_autotune.copies.sandbox import Sandbox, owners
+from lit_autotune.copies.owners import owners
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.internals.objects import check_objects, uncompiled
 from lit_autotune.internals.strategies import runs_elsewhere
 from lit_autotune.planning.plan import TrainingPlan

@@ -163,11 +163,11 @@ def test_pass_through_profiler():
 def test_dummy_logger(tmp_path):
     """``loggers.logger.DummyLogger`` takes what a logger takes, and writes nothing."""
     logger = CSVLogger(tmp_path / "logs")
-    silent = loggers.silent_logger("lightning.pytorch", logger)
+    silent = loggers.silent_logger("lightning.pytorch", logger, tmp_path / "scratch")
     silent.log_metrics({"loss": 1.0}, 0)
     silent.save()
     assert isinstance(silent, CSVLogger)
-    assert silent.log_dir == logger.log_dir
+    assert silent.name == logger.name
     assert not (tmp_path / "logs").exists()
 
 
@@ -287,3 +287,15 @@ def test_sigchld_handler_set():
     assert isinstance(signal_handling._SIGCHLD_handler_set, bool)
     tensors.forget_worker_watch()
     assert signal_handling._SIGCHLD_handler_set is False
+
+
+def test_hooks_and_version():
+    """``Tensor._backward_hooks`` and ``_post_accumulate_grad_hooks`` hold hooks, ``_version`` counts changes in place."""
+    tensor = torch.ones(2, requires_grad=True)
+    tensor.register_hook(len)
+    tensor.register_post_accumulate_grad_hook(str)
+    assert [hooks for _, hooks in tensors.hooks_of(tensor, tensor)] == [[len], [str]]
+    before = tensors.version(tensor)
+    with torch.no_grad():
+        tensor.add_(1)
+    assert tensors.version(tensor) == before + 1

@@ -30,6 +30,8 @@ class RatePlan:
         kind: What kind of rate is wanted there.
         training: The training to come, with the present batch size.
         effective: Whether the setting decides what the optimizer trains with.
+        reached: For each parameter group its highest rate at the start; empty if that is not known.
+        slopes: By how much it changes per unit of the setting.
     """
 
     setting: Setting | None
@@ -38,6 +40,8 @@ class RatePlan:
     kind: RateKind
     training: TrainingPlan
     effective: bool = False
+    reached: tuple[float, ...] = ()
+    slopes: tuple[float, ...] = ()
 
     @property
     def old(self) -> float | None:

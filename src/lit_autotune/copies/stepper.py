@@ -1,9 +1,10 @@
 """Following a fit on copies step by step, and ending it.
 
 Without a Lightning callback: the copy's ``training_step`` is wrapped, its ``on_train_start`` lifts the Trainer's
-limits, and hooks on the PyTorch optimizers set the rate and count the steps.
+limits, and the copied optimizers' ``step``, of whatever class they are, is wrapped to set the rate and count the steps.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from lit_autotune._shared.text import did_you_mean
+from lit_autotune.copies.rates import is_torchs, set_group_rate, wrap_step
 from lit_autotune.copies.sandbox import Copies
 from lit_autotune.curves.schedules import ShortenedSchedule
 from lit_autotune.errors import ConfigError
@@ -117,15 +119,18 @@ class Stepper(BatchCounter):
         # Only now: until here user code that builds schedulers must see the Trainer's real limits.
         run_until_stopped(self.copies.trainer)
         for config in self.copies.trainer.lr_scheduler_configs:
+            if not is_torchs(config.scheduler):
+                continue  # only the module knows how to step it, and rates are set before each step anyway
             if self._schedule:
                 self._schedule.add(config)
             config.scheduler.step = lambda *args, **kwargs: None
             config.reduce_on_plateau = False
         optimizers = self.copies.trainer.optimizers
-        chosen = optimizers if self._optimizer_index is None else [optimizers[self._optimizer_index]]
-        for optimizer in chosen:
-            optimizer.register_step_pre_hook(self._before_step)
-        chosen[0].register_step_post_hook(self._after_step)
+        first = self._optimizer_index or 0
+        chosen = range(len(optimizers)) if self._optimizer_index is None else (first,)
+        for index in chosen:
+            before = functools.partial(self._before_step, index)
+            wrap_step(optimizers[index], before, self._after_step if index == first else lambda: None)
         original()
         self.stamp()
 
@@ -163,15 +168,15 @@ class Stepper(BatchCounter):
         self.returned_loss = True
         return float(loss.detach()) if hasattr(loss, "detach") else float(loss)
 
-    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        index = self.copies.trainer.optimizers.index(optimizer)
+    def _before_step(self, index: int) -> None:
         if self._rate_of is not None:
-            first = sum(len(other.param_groups) for other in self.copies.trainer.optimizers[:index])
-            for offset, group in enumerate(optimizer.param_groups):
-                group["lr"] = self._rate_of(self.done, first + offset)
+            optimizers = self.copies.trainer.optimizers
+            first = sum(len(other.param_groups) for other in optimizers[:index])
+            for offset in range(len(optimizers[index].param_groups)):
+                set_group_rate(optimizers[index], offset, self._rate_of(self.done, first + offset))
         self._in_step, self._losses_in_step = True, 0
 
-    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+    def _after_step(self) -> None:
         self.done += 1
         self.stamp()
         self._in_step, self._losses_in_step = False, 0

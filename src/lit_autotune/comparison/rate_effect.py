@@ -10,7 +10,6 @@ from lit_autotune.copies.attributes import PEAK_NAMES, Owners, Setting, find_set
 from lit_autotune.copies.dry_run import DryRun, dry_run, skip_validation
 from lit_autotune.copies.rates import current_rates
 from lit_autotune.copies.stepper import Stepper
-from lit_autotune.curves.schedules import ShortenedSchedule
 from lit_autotune.errors import ConfigError
 from lit_autotune.planning.plan import TrainingPlan
 
@@ -49,6 +48,11 @@ def prove_rate(
         ConfigError: If it does not, unless the suggestion is only to be reported.
     """
     second = dry_run(context.sandbox, {**base, setting: 2 * value}, with_schedule=True)
+    if first.still_rising:
+        context.console.warn(
+            "the training ends before the warm-up of its learning rate does, and the suggestion is for that; a longer "
+            "one would come to higher rates than any that was tried"
+        )
     if _follows(first.rates, second.rates):
         return _effective(plan, setting, value, first.rates, second.rates)
     peak = _peak_plan(context, plan, setting, first.rates, base)
@@ -136,13 +140,12 @@ def _trained_rates(context: "TuningContext", values: Mapping[Setting, float], pl
         highest[:] = map(max, rates, highest or rates)
         return stepper.done < STEPS
 
-    steps = plan.steps or STEPS
     stepper = Stepper(
         copies,
         note,
         max_calls=10 * STEPS * copies.trainer.accumulate_grad_batches,
         optimizer_index=context.config.lr_optimizer_index,
-        schedule=ShortenedSchedule(steps, steps, plan.epochs),
+        schedule_steps=plan.steps or STEPS,
     )
     context.sandbox.run(copies)
     return tuple(highest)

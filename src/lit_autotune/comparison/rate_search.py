@@ -109,16 +109,13 @@ def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training
     return RateFound(curve, suggestions, race.verdict, (), race.heats, taken, training.step_seconds)
 
 
-def preview_rate(
-    context: "TuningContext", plan: RatePlan, values: Values, training_plan: TrainingPlan, rate: float, steps: int
-) -> Preview:
+def preview_rate(context: "TuningContext", plan: RatePlan, values: Values, rate: float, steps: int) -> Preview:
     """Preview the training at a rate of the kind that is wanted; at a constant one where it cannot be set."""
     constant = convert(rate, plan.kind, "constant")
     scales = dict(enumerate(plan.scales))
     with context.console.progress(f"lr {rate:.1e}", steps) as advance:
         return context.previews.run(
             {**values, **({plan.setting: rate} if plan.setting and plan.effective else plan.start)},
-            training_plan,
             steps,
             None if plan.effective else lambda step, group: constant * scales.get(group, 1.0),
             lambda loss: advance(f"loss {loss:.4g}"),
@@ -131,7 +128,7 @@ def _race(
     console = context.console
 
     def run(rate: float) -> Preview:
-        preview = preview_rate(context, plan, values, training_plan, rate, steps)
+        preview = preview_rate(context, plan, values, rate, steps)
         console.line(f"  lr {rate:.2e}: {preview.outcome}")
         return preview
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.ranks import on_all_ranks
-from lit_autotune.copies.rates import all_schedulers, highest_rates
+from lit_autotune.copies.rates import HighestRates, all_schedulers, highest_rates
 from lit_autotune.copies.sandbox import Copies, Sandbox, SeenEnoughError
 from lit_autotune.internals.loops import allow_start, count_samples, most_samples, total_batches
 from lit_autotune.internals.methods import METHODS
@@ -26,6 +26,7 @@ class DryRun:
         batches: Training batches in an epoch; infinite if unknown.
         most: The largest batch size the data can fill; ``None`` if unknown.
         rates: For each parameter group the highest learning rate of its schedule; NaN if it has none.
+        still_rising: Whether the training ends before they stop to rise.
         defaults: Each optimizer's own default rate, which no scheduler changes.
         schedulers: Class names of the learning-rate schedulers, and of those that they are made of.
     """
@@ -34,6 +35,7 @@ class DryRun:
     batches: float
     most: int | None
     rates: tuple[float, ...]
+    still_rising: bool
     defaults: tuple[float, ...]
     schedulers: tuple[str, ...]
 
@@ -54,13 +56,12 @@ def dry_run(sandbox: Sandbox, values: Values, method: str = "fit", with_schedule
 def _dry_run(sandbox: Sandbox, values: Values, method: str, with_schedule: bool) -> DryRun:
     copies = sandbox.copies(values)
     seen: list[Any] = []
-    rates: list[float] = []
+    reached: list[HighestRates] = []
 
     def note_rates(original: Callable[[], Any]) -> None:
         # Before the first step: the module's own optimizer_step may change them.
         if with_schedule:
-            plan = _plan(copies.trainer, total_batches(copies.trainer, method), None)
-            rates.extend(highest_rates(copies.trainer, plan))
+            reached.append(highest_rates(copies.trainer, plan_of(copies.trainer)))
         original()
 
     def stop(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -77,7 +78,8 @@ def _dry_run(sandbox: Sandbox, values: Values, method: str, with_schedule: bool)
         batch_size=count_samples(copies.trainer, seen[0]) if seen else None,
         batches=total_batches(copies.trainer, method),
         most=most_samples(copies.trainer, method),
-        rates=tuple(rates),
+        rates=reached[0].rates if reached else (),
+        still_rising=bool(reached) and reached[0].still_rising,
         defaults=tuple(_default_rate(optimizer) for optimizer in optimizers),
         schedulers=tuple(type(scheduler).__name__ for scheduler in all_schedulers(copies.trainer)),
     )
@@ -92,6 +94,11 @@ def training_plan(trainer: Any, seen: DryRun, batch_size: int | None) -> Trainin
         batch_size: The batch size that it had, if it is known; else that of the first batch.
     """
     return _plan(trainer, seen.batches, batch_size or seen.batch_size)
+
+
+def plan_of(trainer: Any) -> TrainingPlan:
+    """What a fit comes to that has begun and has its limits still."""
+    return _plan(trainer, total_batches(trainer, "fit"), None)
 
 
 def _plan(trainer: Any, batches: float, batch_size: int | None) -> TrainingPlan:

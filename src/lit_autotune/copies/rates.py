@@ -5,11 +5,12 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
 from lit_autotune.copies.numeric import in_kind
-from lit_autotune.copies.ready_optimizers import main_rate
+from lit_autotune.copies.ready_optimizers import is_optimizer, main_rate
 from lit_autotune.curves.schedules import ShortenedSchedule
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.tensors import nested_schedulers
@@ -22,8 +23,21 @@ PULLED_OUT = "SWALR"
 """A scheduler that leads to a rate of its own at the end, which says nothing of the rates before."""
 
 
-def highest_rates(trainer: Any, plan: TrainingPlan) -> tuple[float, ...]:
-    """The highest rate of each parameter group over the planned steps; NaN for one without a rate.
+@dataclass(frozen=True, slots=True)
+class HighestRates:
+    """The highest rates of a training.
+
+    Attributes:
+        rates: That of each parameter group; NaN for one without a rate.
+        still_rising: Whether one of them is that of the last step.
+    """
+
+    rates: tuple[float, ...]
+    still_rising: bool
+
+
+def highest_rates(trainer: Any, plan: TrainingPlan) -> HighestRates:
+    """The highest rate of each parameter group over the planned steps.
 
     Schedulers are run, so the Trainer has to be a copy. A peak that a scheduler declares (OneCycleLR, CyclicLR) counts
     whether it is reached or not. Custom schedulers are not run: nobody but the module knows how.
@@ -32,20 +46,26 @@ def highest_rates(trainer: Any, plan: TrainingPlan) -> tuple[float, ...]:
     configs = [config for config in trainer.lr_scheduler_configs if is_torchs(config.scheduler)]
     custom = [config.scheduler for config in trainer.lr_scheduler_configs if config not in configs]
     followed = _groups_of(config.scheduler for config in configs) - _groups_of(custom)
-    walked = zip(groups, _walk(trainer, groups, configs, plan), strict=True)
     declared = _declared_peaks(trainer)
-    return tuple(
-        declared.get(id(group), rate if id(group) in followed and "max_lr" not in group else main_rate(group))
-        for group, rate in walked
+    followed -= declared.keys() | {id(group) for group in groups if "max_lr" in group}
+    walked, still_rising = _walk(trainer, groups, configs, plan)
+    rates = (
+        rate if id(group) in followed else declared.get(id(group), main_rate(group))
+        for group, rate in zip(groups, walked, strict=True)
     )
+    return HighestRates(tuple(rates), still_rising and bool(followed))
 
 
 def _groups_of(schedulers: Iterable[Any]) -> set[int]:
     return {id(group) for scheduler in schedulers for group in scheduler.optimizer.param_groups}
 
 
-def _walk(trainer: Any, groups: list[Any], configs: list[Any], plan: TrainingPlan) -> list[float]:
-    """Run torch's schedulers through the planned steps, or epochs where that is enough; the highest rates."""
+def _walk(trainer: Any, groups: list[Any], configs: list[Any], plan: TrainingPlan) -> tuple[list[float], bool]:
+    """Run torch's schedulers through the planned steps, or epochs where that is enough.
+
+    Returns:
+        The highest rates, and whether one of them came last.
+    """
     highest = [_rate(group) for group in groups]
     # By hand a scheduler may be stepped whenever the module likes.
     by_hand = not trainer.lightning_module.automatic_optimization
@@ -68,7 +88,7 @@ def _walk(trainer: Any, groups: list[Any], configs: list[Any], plan: TrainingPla
                 highest, risen = [max(pair) for pair in zip(highest, rates, strict=True)], done
             elif done > 2 * risen + patience:
                 break
-    return highest
+    return highest, 0 < risen == steps - 1
 
 
 def current_rates(trainer: Any) -> tuple[float, ...]:
@@ -111,12 +131,17 @@ def _declared_peaks(trainer: Any) -> dict[int, float]:
 
 
 def set_group_rate(optimizer: Any, index: int, rate: float) -> None:
-    """Set the rate of one parameter group.
+    """Set the rate of one parameter group, and in proportion that of an optimizer inside that has groups of its own.
 
     Raises:
         ConfigError: If the optimizer does not let it be set.
     """
     group = optimizer.param_groups[index]
+    old = _rate(group)
+    for inner in filter(is_optimizer, vars(optimizer).values()):
+        own = inner.param_groups[index] if index < len(inner.param_groups) else group
+        if own is not group and own.get("lr") is not None and old > 0:
+            own["lr"] = own["lr"] * (rate / old)
     group["lr"] = in_kind(group.get("lr"), rate)
     if not math.isclose(_rate(optimizer.param_groups[index]), rate, rel_tol=1e-6):
         raise ConfigError(

@@ -112,8 +112,9 @@ def rebind_functions(module: Any, memo: dict[int, Any]) -> None:
 
 def _rebound(function: Any, memo: dict[int, Any]) -> Any:
     if isinstance(function, MethodType) and isinstance(function.__func__, functools.partial):
-        # LightningCLI's optimizer, which holds the parameters. deepcopy of a method copies only whose it is.
-        return MethodType(copy.deepcopy(function.__func__, memo), function.__self__)
+        # LightningCLI's, with an optimizer that holds the parameters: deepcopy of a method copies only whose it is.
+        made = copy.deepcopy(function.__func__, memo)
+        return functools.partial(made.func, function.__self__, *made.args, **made.keywords)
     if type(function) is functools.partial:
         return functools.partial(_rebound(function.func, memo), *function.args, **function.keywords)
     if not isinstance(function, FunctionType):

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from lit_autotune._shared.text import did_you_mean
+from lit_autotune.copies.dry_run import plan_of
 from lit_autotune.copies.rates import is_torchs, set_group_rate, wrap_step
 from lit_autotune.copies.sandbox import Copies
 from lit_autotune.curves.schedules import ShortenedSchedule
@@ -83,7 +84,8 @@ class Stepper(BatchCounter):
         rate_of: Gives a parameter group's rate before each step.
         optimizer_index: Only the steps of this optimizer count.
         monitor: Name of a logged value to use as the loss.
-        schedule: Runs the learning-rate schedulers; by default they stand still.
+        schedule_steps: Steps in which the learning-rate schedulers go through the whole of their schedule; by default
+            they stand still.
 
     Attributes:
         done: Optimizer steps so far.
@@ -98,13 +100,14 @@ class Stepper(BatchCounter):
         rate_of: Callable[[int, int], float] | None = None,
         optimizer_index: int | None = None,
         monitor: str | None = None,
-        schedule: ShortenedSchedule | None = None,
+        schedule_steps: int | None = None,
     ):
         super().__init__(copies, "training_step")
         copies.wrap("on_train_start", self._on_train_start)
         copies.wrap("on_train_epoch_start", self._on_epoch_start)
         self._on_step, self._max_calls, self._rate_of = on_step, max_calls, rate_of
-        self._optimizer_index, self._monitor, self._schedule = optimizer_index, monitor, schedule
+        self._optimizer_index, self._monitor, self._schedule_steps = optimizer_index, monitor, schedule_steps
+        self._schedule: ShortenedSchedule | None = None
         self.done = 0
         self.returned_loss = False
         self._empty_epochs = 0
@@ -116,6 +119,10 @@ class Stepper(BatchCounter):
         self.copies.trainer.should_stop = True
 
     def _on_train_start(self, original: Callable[[], Any]) -> None:
+        if self._schedule_steps:
+            # The copy's own plan, for that is what the module has built its schedule for.
+            plan = plan_of(self.copies.trainer)
+            self._schedule = ShortenedSchedule(self._schedule_steps, plan.steps or self._schedule_steps, plan.epochs)
         # Only now: until here user code that builds schedulers must see the Trainer's real limits.
         run_until_stopped(self.copies.trainer)
         for config in self.copies.trainer.lr_scheduler_configs:

@@ -171,7 +171,10 @@ def write(owners: Owners, place: Place, value: Any) -> None:
     try:
         set_path(owner, place.path, value)
     except Exception as error:  # configuration libraries have exceptions of their own
-        raise ConfigError(f"{place} cannot be set to {value!r}: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{place} cannot be set to {value!r}: {reason}; let it be changed, or keep it elsewhere"
+        ) from error
     logged = logged_hyperparameters(owner)
     path = place.path[1:] if place.path[0] == "hparams" else place.path
     try:

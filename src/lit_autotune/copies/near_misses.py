@@ -31,13 +31,18 @@ def near_misses(owners: Mapping[str, object], names: tuple[str, ...]) -> str:
 def _misses(owner: str, root: object, names: tuple[str, ...]) -> Iterator[str]:
     pattern, maker = NEAR.get(names[0]), MAKER if names[0] == "lr" else None
     for path, container in walk(root):
-        for name, value in children(container).items():
+        for name, value in (_proper(container, names) | children(container)).items():
             place = ".".join((owner, *path, name))
             looks_like_it = pattern is not None and pattern.search(name)
             makes_it = maker is not None and maker.search(name)
             if what := _in_words(value) if looks_like_it else _maker(value) if makes_it else "":
                 yield f"{place} {what}"
         yield from (f"{'.'.join((owner, *path, name))} is missing" for name in _missing(container) if name in names)
+
+
+def _proper(container: object, names: tuple[str, ...]) -> dict[str, object]:
+    """What lies under the setting's own names, a module's parameters included."""
+    return {name: getattr(container, name, None) for name in names} if hasattr(container, "parameters") else {}
 
 
 def _missing(container: object) -> list[str]:

@@ -76,7 +76,7 @@ def _walk(trainer: Any, groups: list[Any], configs: list[Any], plan: TrainingPla
     schedule = ShortenedSchedule(steps, steps, steps if by_hand else epochs)
     for config in configs:
         if type(config.scheduler).__name__ != PULLED_OUT:
-            schedule.add(config)
+            schedule.add(config, plan.accumulate_grad_batches)
     risen = 0
     # A schedule may end before the training; that is for fit to complain of.
     with warnings.catch_warnings(), contextlib.suppress(Exception):

@@ -129,7 +129,7 @@ class Stepper(BatchCounter):
             if not is_torchs(config.scheduler):
                 continue  # only the module knows how to step it, and rates are set before each step anyway
             if self._schedule:
-                self._schedule.add(config)
+                self._schedule.add(config, self.copies.trainer.accumulate_grad_batches)
             config.scheduler.step = lambda *args, **kwargs: None
             config.reduce_on_plateau = False
         optimizers = self.copies.trainer.optimizers

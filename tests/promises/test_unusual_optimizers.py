@@ -328,6 +328,21 @@ def test_a_rate_that_lives_in_the_schedule_only():
     assert max(rates(module)) == module.lr == chosen
 
 
+def test_a_rate_beyond_what_the_module_allows_is_told():
+    """A module that holds its rate down does not train with the one that was found."""
+    module = making(lambda self: torch.optim.SGD(self.parameters(), lr=min(self.lr, 5e-3)))
+    with pytest.warns(UserWarning, match="gives the optimizer a learning rate of 5.00e-03"):
+        assert tuned(module, lr_suggester="minimum").learning_rate.chosen > 5e-3
+
+
+def test_a_peak_is_found_with_the_batch_size():
+    """At the size that is found the training has fewer steps than at the first; its warm-up still counts."""
+    module = making(warm_up("lr", "max_lr"), lr=1e-4, max_lr=1e-3)
+    report = tuned(module, use_batch_size_tuning=True, batch_size_max=16)
+    assert report.learning_rate.places == ("module.max_lr",)
+    assert not [warning for warning in report.warnings if "overrides" in warning]
+
+
 def test_a_warm_up_longer_than_the_training_is_told():
     """What was tried is less than the peak of a longer training."""
     module = making(warm_up("lr", "max_lr", steps=100), lr=1e-6, max_lr=1e-3)

@@ -158,8 +158,7 @@ def _apply(context: "TuningContext", plan: "RatePlan", value: float) -> bool:
         return False
     before = "none" if plan.setting.value is None else f"{plan.setting.value:.2e}"
     context.apply(plan.setting, value)
-    if plan.effective:
-        check_survival(context, plan, value)
+    check_survival(context, plan, value)
     context.console.line(f"  Updated optimizer LR: {before} → {value:.2e}")
     return True
 

@@ -48,13 +48,8 @@ def prove_rate(
         ConfigError: If it does not, unless the suggestion is only to be reported.
     """
     second = dry_run(context.sandbox, {**base, setting: 2 * value}, with_schedule=True)
-    if first.still_rising:
-        context.console.warn(
-            "the training ends before the warm-up of its learning rate does, and the suggestion is for that; a longer "
-            "one would come to higher rates than any that was tried"
-        )
     if _follows(first.rates, second.rates):
-        return _effective(plan, setting, value, first.rates, second.rates)
+        return _effective(plan, setting, value, first.rates)
     peak = _peak_plan(context, plan, setting, first.rates, base)
     if peak and context.config.lr_attribute is None:
         return peak
@@ -92,16 +87,14 @@ def _follows(first: Rates, second: Rates) -> bool:
     return any(abs(two - one) > SHARE * abs(one) for one, two in zip(first, second, strict=True))
 
 
-def _effective(plan: RatePlan, setting: Setting, value: float, first: Rates, second: Rates) -> RatePlan:
+def _effective(plan: RatePlan, setting: Setting, value: float, rates: Rates) -> RatePlan:
     """The plan for a setting that decides the highest rates of the schedule."""
     return replace(
         plan,
         setting=setting,
         start={setting: value},
-        scales=tuple(1.0 if math.isnan(rate) else rate / value for rate in first),
+        scales=tuple(1.0 if math.isnan(rate) else rate / value for rate in rates),
         effective=True,
-        reached=first,
-        slopes=tuple((two - one) / value for one, two in zip(first, second, strict=True)),
     )
 
 
@@ -116,7 +109,7 @@ def _peak_plan(
     first, second = (
         dry_run(context.sandbox, {**base, setting: value * factor}, with_schedule=True).rates for factor in (1, 2)
     )
-    return _effective(plan, setting, value, first, second) if _follows(first, second) else None
+    return _effective(plan, setting, value, first) if _follows(first, second) else None
 
 
 def _trained_plan(
@@ -127,7 +120,7 @@ def _trained_plan(
     if not _follows(first, second):
         return None
     # The steps may be the beginning of a long warm-up, so that only the ratios are known.
-    return replace(plan, setting=setting, start={setting: value}, scales=relative(first), effective=True)
+    return replace(plan, setting=setting, start={setting: value}, scales=relative(first), effective=True, by_hand=True)
 
 
 def _trained_rates(context: "TuningContext", values: Mapping[Setting, float], plan: TrainingPlan) -> Rates:
@@ -163,17 +156,17 @@ def _no_effect(setting: Setting, first: Rates, second: Rates, peak: RatePlan | N
 
 
 def check_survival(context: "TuningContext", plan: RatePlan, value: float) -> None:
-    """Warn if ``configure_optimizers`` and its schedule do not yield the rate that was just applied."""
-    if plan.setting is None or not plan.slopes:
+    """Warn if the rate that was just applied does not decide what is trained with, or the training ends too early."""
+    if plan.setting is None or not plan.effective or plan.by_hand:
         return
-    rates = dry_run(context.sandbox, {}, with_schedule=True).rates
-    more = value - plan.start[plan.setting]
-    expected = [rate + slope * more for rate, slope in zip(plan.reached, plan.slopes, strict=True)]
-    if not any(
-        slope and math.isclose(rate, want, rel_tol=1e-3)
-        for rate, want, slope in zip(rates, expected, plan.slopes, strict=False)
-    ):
+    first, second = (dry_run(context.sandbox, {plan.setting: value * factor}, with_schedule=True) for factor in (1, 2))
+    if first.still_rising:
         context.console.warn(
-            f"{plan.setting} = {value:.2e} gives the optimizer a learning rate of {rates[0]:.2e}; "
+            "the training ends before the warm-up of its learning rate does, and the suggestion is for that; a longer "
+            "one would come to higher rates than any that was tried"
+        )
+    if not _follows(first.rates, second.rates):
+        context.console.warn(
+            f"{plan.setting} = {value:.2e} gives the optimizer a learning rate of {first.rates[0]:.2e}; "
             "a scheduler or configure_optimizers overrides it"
         )

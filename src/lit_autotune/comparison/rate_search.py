@@ -30,8 +30,7 @@ class RatePlan:
         kind: What kind of rate is wanted there.
         training: The training to come, with the present batch size.
         effective: Whether the setting decides what the optimizer trains with.
-        reached: For each parameter group its highest rate at the start; empty if that is not known.
-        slopes: By how much it changes per unit of the setting.
+        by_hand: Whether it does so through the module's own hooks only, which a dry run does not come to.
     """
 
     setting: Setting | None
@@ -40,8 +39,7 @@ class RatePlan:
     kind: RateKind
     training: TrainingPlan
     effective: bool = False
-    reached: tuple[float, ...] = ()
-    slopes: tuple[float, ...] = ()
+    by_hand: bool = False
 
     @property
     def old(self) -> float | None:

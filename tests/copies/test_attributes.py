@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import functools
 from collections import UserDict
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -262,6 +263,7 @@ def test_places_that_disagree():
         ({"lr": True}, "module.lr is a bool"),
         ({"lr": "auto"}, "module.lr is the text 'auto'"),
         ({"lr": [0.1]}, "module.lr is a list"),
+        ({"lr": Decimal("0.1")}, "module.lr is a Decimal"),
         ({"lr": torch.ones(2)}, r"module.lr is a Tensor of shape \(2,\)"),
         ({"base_lr": 0.1, "lr_backbone": 0.01}, r"module.base_lr = 0.1; module.lr_backbone = 0.01"),
         ({"params": {"init_learning_rate": "0.1"}}, "module.params.init_learning_rate is the text '0.1'"),

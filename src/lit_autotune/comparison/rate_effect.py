@@ -9,6 +9,7 @@ from lit_autotune.comparison.rate_search import RatePlan
 from lit_autotune.copies.attributes import PEAK_NAMES, Owners, Setting, find_setting
 from lit_autotune.copies.dry_run import DryRun, dry_run, skip_validation
 from lit_autotune.copies.rates import current_rates
+from lit_autotune.copies.sandbox import overrides
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.errors import ConfigError
 from lit_autotune.planning.plan import TrainingPlan
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 SHARE = 0.1
 """Doubled, a setting that decides a rate changes it by more than this share. Where a warm-up begins does not."""
+
+HOOKS = ("optimizer_step", "on_before_optimizer_step", "on_train_batch_start", "on_train_batch_end")
+"""Hooks in which modules set rates by themselves."""
 
 STEPS = 20
 """Optimizer steps that show what the module's own hooks make of the rate."""
@@ -116,6 +120,9 @@ def _trained_plan(
     context: "TuningContext", plan: RatePlan, setting: Setting, value: float, base: Mapping[Setting, int]
 ) -> RatePlan | None:
     """The plan for a rate that the module's own hooks make, seen in a few real steps; ``None`` if they do not."""
+    module = context.owners["module"]
+    if module.automatic_optimization and not any(overrides(module, hook) for hook in HOOKS):
+        return None
     first, second = (_trained_rates(context, {**base, setting: value * factor}, plan.training) for factor in (1, 2))
     if not _follows(first, second):
         return None

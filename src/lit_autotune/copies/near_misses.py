@@ -13,7 +13,7 @@ MOST = 6
 """Near misses that are listed."""
 
 NEAR = {
-    "lr": re.compile(r"(^|_)(lr|eta|learning_?rate)s?(_|\d|$)", re.IGNORECASE),
+    "lr": re.compile(r"^(?!.*sched).*(^|_)(lr|eta|learning_?rate)s?(_|\d|$)", re.IGNORECASE),
     "batch_size": re.compile(r"batch_?size|(^|_)bs(_|$)|batch$", re.IGNORECASE),
 }
 """Names that look like a setting, by the first of its proper names."""
@@ -35,8 +35,9 @@ def _misses(owner: str, root: object, names: tuple[str, ...]) -> Iterator[str]:
             place = ".".join((owner, *path, name))
             looks_like_it = pattern is not None and pattern.search(name)
             makes_it = maker is not None and maker.search(name)
-            if what := _in_words(value) if looks_like_it else _maker(value) if makes_it else "":
-                yield f"{place} {what}"
+            what = _in_words(value) if looks_like_it else _maker(value) if makes_it else ""
+            if what or (name in names and value is not None):
+                yield f"{place} {what or f'is a {type(value).__name__}'}"
         yield from (f"{'.'.join((owner, *path, name))} is missing" for name in _missing(container) if name in names)
 
 

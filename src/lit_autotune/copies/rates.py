@@ -44,8 +44,8 @@ def highest_rates(trainer: Any, plan: TrainingPlan) -> HighestRates:
     """
     groups = _groups(trainer)
     configs = [config for config in trainer.lr_scheduler_configs if is_torchs(config.scheduler)]
-    custom = [config.scheduler for config in trainer.lr_scheduler_configs if config not in configs]
-    followed = _groups_of(config.scheduler for config in configs) - _groups_of(custom)
+    custom = [config for config in trainer.lr_scheduler_configs if not is_torchs(config.scheduler)]
+    followed = _groups_of(configs) - _groups_of(custom)
     declared = _declared_peaks(trainer)
     followed -= declared.keys() | {id(group) for group in groups if "max_lr" in group}
     walked, still_rising = _walk(trainer, groups, configs, plan)
@@ -56,8 +56,8 @@ def highest_rates(trainer: Any, plan: TrainingPlan) -> HighestRates:
     return HighestRates(tuple(rates), still_rising and bool(followed))
 
 
-def _groups_of(schedulers: Iterable[Any]) -> set[int]:
-    return {id(group) for scheduler in schedulers for group in scheduler.optimizer.param_groups}
+def _groups_of(configs: Iterable[Any]) -> set[int]:
+    return {id(group) for config in configs for group in config.scheduler.optimizer.param_groups}
 
 
 def _walk(trainer: Any, groups: list[Any], configs: list[Any], plan: TrainingPlan) -> tuple[list[float], bool]:

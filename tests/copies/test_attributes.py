@@ -3,14 +3,21 @@
 import argparse
 import copy
 import dataclasses
+import functools
 from collections import UserDict
+from decimal import Decimal
 from types import SimpleNamespace
+from typing import NamedTuple
 
+import attrs
 import lightning.pytorch as pl
 import pytest
+import torch
 import yaml
 from lightning.pytorch.loggers import CSVLogger
+from omegaconf import MISSING, OmegaConf
 from pydantic import BaseModel, Field
+from torch.optim.lr_scheduler import CyclicLR, LambdaLR, SequentialLR
 from torch.utils.data import Dataset
 
 from lit_autotune.copies.attributes import BATCH_SIZE_NAMES, LEARNING_RATE_NAMES, Place, find_setting, read, write
@@ -52,6 +59,26 @@ class Outer:
 @dataclasses.dataclass(frozen=True)
 class FrozenOuter:
     optimizer: FrozenRecord = FrozenRecord()
+
+
+@attrs.define
+class Defined:
+    lr: float = 0.1
+
+
+@attrs.frozen
+class FrozenDefined:
+    lr: float = 0.1
+
+
+class Row(NamedTuple):
+    lr: float = 0.1
+
+
+@dataclasses.dataclass
+class Typed:
+    lr: float = 0.1
+    name: str = MISSING
 
 
 class Tree(UserDict):
@@ -111,6 +138,11 @@ def write_all(owners, setting, value):
         write(owners, place, value)
 
 
+def partial(**keywords):
+    """An optimizer but for its parameters, as Hydra and LightningCLI make it."""
+    return functools.partial(torch.optim.Adam, **(keywords or {"lr": 0.1}))
+
+
 HOMES = [
     (lambda: with_attributes(lr=0.1), "module.lr"),
     (lambda: with_attributes(learning_rate=0.1), "module.learning_rate"),
@@ -130,6 +162,22 @@ HOMES = [
     (lambda: with_attributes(args=SimpleNamespace(lr=0.1)), "module.args.lr"),
     (lambda: with_attributes(config=Plain(lr=0.1)), "module.config.lr"),
     (lambda: with_attributes(config=Plain(training=Plain(learning_rate=0.1))), "module.config.training.learning_rate"),
+    (lambda: with_attributes(LR=0.1), "module.LR"),
+    (lambda: with_attributes(config={"learningRate": 0.1}), "module.config.learningRate"),
+    (lambda: with_attributes(lr="1e-1"), "module.lr"),
+    (lambda: with_attributes(config=Defined()), "module.config.lr"),
+    (lambda: with_attributes(config=FrozenDefined()), "module.config.lr"),
+    (lambda: with_attributes(config=Row()), "module.config.lr"),
+    (lambda: with_attributes(make=partial()), "module.make.keywords.lr"),
+    (lambda: with_attributes(_make=partial()), "module._make.keywords.lr"),
+    (lambda: SavedNested(partial()), "module.hparams.optimizer.keywords.lr"),
+    (lambda: with_attributes(config={"a": {"b": {"c": partial()}}}), "module.config.a.b.c.keywords.lr"),
+    (lambda: with_attributes(make=partial(inner=partial())), "module.make.keywords.inner.keywords.lr"),
+    (lambda: with_attributes(params=FrozenOuter(optimizer=partial())), "module.params.optimizer.keywords.lr"),
+    (lambda: with_attributes(cfg=OmegaConf.create({"optim": {"lr": 0.1, "n": "???"}})), "module.cfg.optim.lr"),
+    (lambda: with_attributes(cfg=OmegaConf.create({"lr": 0.1, "n": "${nowhere}"})), "module.cfg.lr"),
+    (lambda: with_attributes(cfg=OmegaConf.structured(Typed)), "module.cfg.lr"),
+    (lambda: SavedNested(OmegaConf.create({"lr": 0.1, "dir": "${hydra:runtime.cwd}"})), "module.hparams.optimizer.lr"),
 ]
 
 
@@ -207,11 +255,102 @@ def test_places_that_disagree():
         find_batch_size(Blobs(16), module=with_attributes(batch_size=32, config={"train_batch_size": 8}))
 
 
-@pytest.mark.parametrize("attributes", [{}, {"lr": True}, {"lr": "0.1"}, {"lr": [0.1]}, {"network": Net()}])
-def test_nothing_found(attributes):
-    """Booleans, texts, lists and what networks hold are no settings; the error says how to name the place."""
-    with pytest.raises(ConfigError, match=r"no lr or learning_rate found in the module.*lr_attribute"):
+@pytest.mark.parametrize(
+    ("attributes", "near"),
+    [
+        ({}, ""),
+        ({"network": Net()}, ""),
+        ({"lr": True}, "module.lr is a bool"),
+        ({"lr": "auto"}, "module.lr is the text 'auto'"),
+        ({"lr": [0.1]}, "module.lr is a list"),
+        ({"lr": Decimal("0.1")}, "module.lr is a Decimal"),
+        ({"lr": torch.ones(2)}, r"module.lr is a Tensor of shape \(2,\)"),
+        ({"base_lr": 0.1, "lr_backbone": 0.01}, r"module.base_lr = 0.1; module.lr_backbone = 0.01"),
+        ({"params": {"init_learning_rate": "0.1"}}, "module.params.init_learning_rate is the text '0.1'"),
+        ({"cfg": OmegaConf.create({"lr": "???"})}, "module.cfg.lr is missing"),
+        ({"optimizer": lambda p: torch.optim.Adam(p, lr=0.1)}, "module.optimizer is a function.*cannot be changed"),
+        ({"optimizer": torch.optim.Adam}, "module.optimizer is the class Adam"),
+        ({"optimizer": partial(eps=1.0)}, "module.optimizer is a partial without a lr"),
+    ],
+    ids=str,
+)
+def test_nothing_found(attributes, near):
+    """Booleans, lists and what networks hold are no settings; the error lists what may be meant, and what to do."""
+    with pytest.raises(ConfigError, match=rf"no lr or learning_rate found in the module.*{near}.*lr_attribute"):
         find_lr(with_attributes(**attributes))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tensors_stay_tensors(dtype):
+    """A tensor of one element is a number; it is replaced by one of its type, and not changed itself."""
+    tensor = torch.tensor(0.5, dtype=dtype)
+    module = with_attributes(lr=tensor)
+    setting = find_lr(module)
+    assert setting.value == 0.5
+    write_all({"module": module}, setting, 0.25)
+    assert (module.lr.item(), module.lr.dtype, tensor.item()) == (0.25, dtype, 0.5)
+
+
+def test_a_trained_rate_is_no_setting():
+    """A parameter cannot be set for good, for training changes it."""
+    with pytest.raises(ConfigError, match=r"module\.lr is a Parameter"):
+        find_lr(with_attributes(lr=torch.nn.Parameter(torch.tensor(0.5))))
+
+
+def test_partials_of_others_stay_as_they_are():
+    """The partial that is an argument's default belongs to all instances: each gets one of its own."""
+
+    class Made(SavedNested):
+        def __init__(self, optimizer=partial(lr=0.1, eps=1.0)):  # noqa: B008
+            super().__init__(optimizer)
+            self.optimizer = optimizer
+
+    module, other = Made(), Made()
+    setting = find_lr(module)
+    assert str(setting) == "module.optimizer.keywords.lr, module.hparams.optimizer.keywords.lr"
+    write_all({"module": module}, setting, 0.5)
+    for made in (module.optimizer, module.hparams.optimizer, module.hparams_initial["optimizer"]):
+        assert (made.func, made.keywords) == (torch.optim.Adam, {"lr": 0.5, "eps": 1.0})
+    assert other.optimizer.keywords["lr"] == Made().optimizer.keywords["lr"] == 0.1
+
+
+def test_read_only_configurations_are_refused_by_name():
+    """What may not be changed is not, and the error says where it is."""
+    cfg = OmegaConf.create({"optim": {"lr": 0.1}})
+    OmegaConf.set_readonly(cfg, True)
+    module = with_attributes(cfg=cfg)
+    with pytest.raises(ConfigError, match=r"module\.cfg\.optim\.lr cannot be set to 0\.5.*read-only"):
+        write_all({"module": module}, find_lr(module), 0.5)
+    assert cfg.optim.lr == 0.1
+
+
+def test_exact_names_before_other_spellings():
+    """A constant of another spelling does not compete, and neither does an optimizer that is there already."""
+    module = with_attributes(lr=0.1, LR=0.2)
+    module.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    assert str(find_lr(module)) == "module.lr"
+
+
+@pytest.mark.parametrize("schedule", ["lambda", "within a SequentialLR", "CyclicLR"])
+def test_an_optimizer_that_is_there_already(schedule):
+    """Its groups keep their ratios, and its scheduler goes along."""
+    first, second = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    module = with_attributes(lr_free=True)
+    module.optimizer = torch.optim.SGD([{"params": [first], "lr": 0.1}, {"params": [second], "lr": 0.4}])
+    if schedule == "CyclicLR":
+        module.scheduler = CyclicLR(module.optimizer, [0.1, 0.4], [0.2, 0.8], step_size_up=1, cycle_momentum=False)
+    else:
+        module.scheduler = LambdaLR(module.optimizer, lambda step: 1 + step)
+    if schedule == "within a SequentialLR":
+        module.scheduler = SequentialLR(module.optimizer, [module.scheduler], [])
+    setting = find_lr(module)
+    assert (str(setting), setting.value) == ("module.optimizer.lr", 0.1)
+    write_all({"module": module}, setting, 0.3)
+    rates = [[group["lr"] for group in module.optimizer.param_groups]]
+    module.optimizer.step()
+    module.scheduler.step()
+    rates.append([group["lr"] for group in module.optimizer.param_groups])
+    assert rates == [pytest.approx([0.3, 1.2]), pytest.approx([0.6, 2.4])]
 
 
 def test_data_sets_are_not_looked_into():

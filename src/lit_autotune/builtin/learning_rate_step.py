@@ -1,11 +1,10 @@
 """Tuning step ``learning_rate``: the LR range test (Smith 2015) and the suggesters' reading of it."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_autotune.copies.attributes import LEARNING_RATE_NAMES, Owners, Setting, find_batch_size, find_setting
+from lit_autotune.copies.attributes import LEARNING_RATE_NAMES, Setting, find_batch_size, find_setting
 from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.curves.schedules import convert, wanted_kind
 from lit_autotune.errors import ConfigError
@@ -28,6 +27,7 @@ def prepare(context: "TuningContext") -> "RatePlan":
     Raises:
         ConfigError: If there is no such setting or it has no effect, unless the suggestion is only to be reported.
     """
+    from lit_autotune.comparison.rate_effect import prove_rate, relative
     from lit_autotune.comparison.rate_search import RatePlan
     from lit_autotune.copies.dry_run import dry_run, training_plan
 
@@ -37,56 +37,30 @@ def prepare(context: "TuningContext") -> "RatePlan":
     size = context.plans.get("batch_size")
     # The present batch size may be too large, if it is to be tuned.
     base = {size.setting: size.init_val} if size else {}
-    first = dry_run(sandbox, {**base, setting: value} if setting else base)
-    if not first.rates:
-        raise ConfigError("configure_optimizers returns no optimizer, so there is no learning rate to tune")
-    if len(first.defaults) <= (config.lr_optimizer_index or 0):
-        raise ConfigError(
-            f"there are {len(first.defaults)} optimizers, so there is none to sweep with lr_optimizer_index = "
-            f"{config.lr_optimizer_index or 0}; see configure_optimizers"
-        )
+    first = dry_run(sandbox, {**base, setting: value} if setting else base, with_schedule=True)
+    _check_optimizers(first, config.lr_optimizer_index or 0)
     kind = wanted_kind(config.lr_schedule, first.schedulers)
     training = (size and size.training) or training_plan(sandbox.trainer, first, _present_size(context))
+    plan = RatePlan(None, {}, relative(first.rates), kind, training)
     if setting is None:
-        return RatePlan(None, {}, _relative(first.rates), kind, training)
-    context.console.debug(f"learning rate is kept in {setting}")
-    second = dry_run(sandbox, {**base, setting: 2 * value})
-    if first.rates != second.rates:
-        scales = tuple(rate / value for rate in first.rates)
-        return RatePlan(setting, {setting: value}, scales, kind, training, effective=True)
-    if kind == "max_lr" and config.lr_attribute is None and (plan := _peak_plan(context, first, training, base)):
         return plan
-    if first.schedulers and first.defaults != second.defaults:
-        context.console.warn(
-            f"{', '.join(first.schedulers)} overrides the optimizer's learning rate, so that changing {setting} will "
-            "have no effect on fit; let the scheduler read it, too (OneCycleLR: max_lr)"
-        )
-        # A peak is no value for the optimizer's own rate.
-        return RatePlan(None if kind == "max_lr" else setting, {setting: value}, _relative(first.rates), kind, training)
-    if config.update_model_lr:
+    context.console.debug(f"learning rate is kept in {setting}")
+    return prove_rate(context, plan, setting, value, first, base)
+
+
+def _check_optimizers(seen: "DryRun", index: int) -> None:
+    if not seen.rates:
+        raise ConfigError("configure_optimizers returns no optimizer, so there is no learning rate to tune")
+    if len(seen.defaults) <= index:
         raise ConfigError(
-            f"changing {setting} does not change the optimizer's learning rate (it stays {first.rates[0]:g}); "
-            "let configure_optimizers read it, or name the right place with lr_attribute"
+            f"there are {len(seen.defaults)} optimizers, so there is none to sweep with lr_optimizer_index = "
+            f"{index}; see configure_optimizers"
         )
-    return RatePlan(None, {setting: value}, _relative(first.rates), kind, training)
-
-
-def _peak_plan(
-    context: "TuningContext", first: "DryRun", training: "TrainingPlan", base: Mapping[Setting, int]
-) -> "RatePlan | None":
-    """The plan for a schedule whose peak comes from a setting of its own; ``None`` if there is none such."""
-    from lit_autotune.comparison.rate_search import RatePlan
-    from lit_autotune.copies.dry_run import dry_run
-
-    setting = find_peak({"module": context.owners["module"]})
-    if setting is None:
-        return None
-    value = setting.value or first.rates[0]
-    rates = [dry_run(context.sandbox, {**base, setting: value * factor}).rates for factor in (1, 2)]
-    if rates[0] == rates[1]:
-        return None
-    scales = tuple(rate / value for rate in rates[0])
-    return RatePlan(setting, {setting: value}, scales, "max_lr", training, effective=True)
+    if all(map(math.isnan, seen.rates)):
+        raise ConfigError(
+            "the optimizer's parameter groups have no lr, so that there is no learning rate to tune; give the "
+            "optimizer one, or set use_learning_rate_tuning = false"
+        )
 
 
 def _present_size(context: "TuningContext") -> int | None:
@@ -104,6 +78,7 @@ def find(context: "TuningContext") -> Setting | None:
     Raises:
         ConfigError: If it is unknown, or places disagree, or there is nothing to validate with where that is asked for.
     """
+    from lit_autotune.comparison.rate_effect import find_peak
     from lit_autotune.copies.owners import overrides
     from lit_autotune.previews.held_out import HELD_OUT
 
@@ -118,20 +93,6 @@ def find(context: "TuningContext") -> Setting | None:
         if peak is None and (config.update_model_lr or config.lr_attribute):
             raise
         return peak
-
-
-def find_peak(module: Owners) -> Setting | None:
-    """Where the peak of a schedule is kept, if that is a setting of its own."""
-    try:
-        return find_setting(module, ("max_lr",), None, "lr_attribute")
-    except ConfigError:
-        return None
-
-
-def _relative(rates: tuple[float, ...]) -> tuple[float, ...]:
-    """Rates relative to the first that is not zero."""
-    reference = next((rate for rate in rates if rate), 1.0)
-    return tuple(rate / reference for rate in rates)
 
 
 def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
@@ -191,12 +152,13 @@ def _announce(context: "TuningContext", training: "TrainingPlan") -> None:
 
 def _apply(context: "TuningContext", plan: "RatePlan", value: float) -> bool:
     """Have the rate applied, if there is a place for it."""
+    from lit_autotune.comparison.rate_effect import check_survival
+
     if plan.setting is None:
         return False
     before = "none" if plan.setting.value is None else f"{plan.setting.value:.2e}"
     context.apply(plan.setting, value)
-    if plan.effective:
-        _check_survival(context, plan, value)
+    check_survival(context, plan, value)
     context.console.line(f"  Updated optimizer LR: {before} → {value:.2e}")
     return True
 
@@ -218,19 +180,6 @@ def _save_plot(
 
     chosen = context.config.lr_suggester
     return context.save_figure(lambda: plot_lr_curve(curve, suggestions, chosen, raced), "lr_plot_path", DEFAULT_PATH)
-
-
-def _check_survival(context: "TuningContext", plan: "RatePlan", value: float) -> None:
-    """Warn if ``configure_optimizers`` does not yield the rate that was just applied."""
-    from lit_autotune.copies.dry_run import dry_run
-
-    rates = dry_run(context.sandbox, {}).rates
-    expected = (scale * value for scale in plan.scales)
-    if not any(want and math.isclose(rate, want, rel_tol=1e-6) for rate, want in zip(rates, expected, strict=False)):
-        context.console.warn(
-            f"{plan.setting} = {value:.2e} gives the optimizer a learning rate of {rates[0]:.2e}; "
-            "a scheduler or configure_optimizers overrides it"
-        )
 
 
 @hookimpl

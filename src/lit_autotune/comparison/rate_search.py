@@ -30,6 +30,7 @@ class RatePlan:
         kind: What kind of rate is wanted there.
         training: The training to come, with the present batch size.
         effective: Whether the setting decides what the optimizer trains with.
+        by_hand: Whether it does so through the module's own hooks only, which a dry run does not come to.
     """
 
     setting: Setting | None
@@ -38,6 +39,7 @@ class RatePlan:
     kind: RateKind
     training: TrainingPlan
     effective: bool = False
+    by_hand: bool = False
 
     @property
     def old(self) -> float | None:
@@ -105,16 +107,13 @@ def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training
     return RateFound(curve, suggestions, race.verdict, (), race.heats, taken, training.step_seconds)
 
 
-def preview_rate(
-    context: "TuningContext", plan: RatePlan, values: Values, training_plan: TrainingPlan, rate: float, steps: int
-) -> Preview:
+def preview_rate(context: "TuningContext", plan: RatePlan, values: Values, rate: float, steps: int) -> Preview:
     """Preview the training at a rate of the kind that is wanted; at a constant one where it cannot be set."""
     constant = convert(rate, plan.kind, "constant")
     scales = dict(enumerate(plan.scales))
     with context.console.progress(f"lr {rate:.1e}", steps) as advance:
         return context.previews.run(
             {**values, **({plan.setting: rate} if plan.setting and plan.effective else plan.start)},
-            training_plan,
             steps,
             None if plan.effective else lambda step, group: constant * scales.get(group, 1.0),
             lambda loss: advance(f"loss {loss:.4g}"),
@@ -127,7 +126,7 @@ def _race(
     console = context.console
 
     def run(rate: float) -> Preview:
-        preview = preview_rate(context, plan, values, training_plan, rate, steps)
+        preview = preview_rate(context, plan, values, rate, steps)
         console.line(f"  lr {rate:.2e}: {preview.outcome}")
         return preview
 

@@ -5,21 +5,21 @@ so that a place found on the user's objects is also good for copies of them.
 """
 
 import dataclasses
-import numbers
 import re
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from lit_autotune._shared.text import did_you_mean
+from lit_autotune.copies.containers import children, get, set_path, walk
+from lit_autotune.copies.near_misses import near_misses
+from lit_autotune.copies.numeric import as_number, in_kind
+from lit_autotune.copies.ready_optimizers import is_optimizer, template_rate
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.objects import logged_hyperparameters
 
 BATCH_SIZE_NAMES = ("batch_size", "train_batch_size")
 LEARNING_RATE_NAMES = ("lr", "learning_rate")
-MAX_DEPTH = 4
-FOREIGN = ("torch", "lightning", "pytorch_lightning", "torchmetrics", "numpy", "pandas", "sklearn", "builtins")
+PEAK_NAMES = ("max_lr", "peak_lr", "max_learning_rate", "peak_learning_rate")
 
 Owners = Mapping[str, object]
 """The user's objects by role: ``{"module": ..., "datamodule": ...}``; an absent one is left out."""
@@ -61,10 +61,13 @@ def find_setting(owners: Owners, names: tuple[str, ...], explicit: str | None, f
     """
     candidates = _candidates(owners, names)
     if explicit is not None:
-        return _named_setting(owners, explicit, candidates, field)
+        return _named_setting(owners, explicit, candidates, names, field)
     if not candidates:
         where = " or ".join(owners)
-        raise ConfigError(f"no {' or '.join(names)} found in the {where}; add one, or name its place with {field}")
+        near = near_misses(owners, names)
+        raise ConfigError(
+            f"no {' or '.join(names)} found in the {where}{near}; add one, or name its place with {field}"
+        )
     # None is a placeholder for "to be tuned", and no competitor of a number
     chosen = {place: value for place, value in candidates.items() if value is not None} or candidates
     if len(set(chosen.values())) > 1:
@@ -78,7 +81,9 @@ def find_batch_size(owners: Owners, explicit: str | None, field: str = "batch_si
     return find_setting(dict(reversed(list(owners.items()))), BATCH_SIZE_NAMES, explicit, field)
 
 
-def _named_setting(owners: Owners, explicit: str, candidates: dict[Place, Any], field: str) -> Setting:
+def _named_setting(
+    owners: Owners, explicit: str, candidates: dict[Place, Any], names: tuple[str, ...], field: str
+) -> Setting:
     path = tuple(re.findall(r"[^.\[\]'\"]+", explicit))
     owner_names = list(owners)
     if len(path) > 1 and path[0] in owners:
@@ -91,71 +96,53 @@ def _named_setting(owners: Owners, explicit: str, candidates: dict[Place, Any], 
                 value = read(owners, place)
             except LookupError:
                 continue
-            if _is_number(value) or value is None:
-                found.setdefault(place, value)
+            if value is None or as_number(value) is not None:
+                found.setdefault(place, as_number(value))
     if not found:
         known = {str(place): place for place in candidates}
-        listed = f"; known are {', '.join(known)}" if known else ""
+        listed = f"; known are {', '.join(known)}" if known else near_misses(owners, names)
         raise ConfigError(f"{field} = {explicit!r}: no such number{did_you_mean(explicit, known)}{listed}")
     value = next(iter(found.values()))
     return Setting(tuple(place for place in found if found[place] == value), value)
 
 
 def _candidates(owners: Owners, names: tuple[str, ...]) -> dict[Place, Any]:
-    """Every place with one of the names that holds a number or ``None``."""
+    """Every place with one of the names that holds a number or ``None``, and the number.
+
+    Another spelling counts where there is none, and a rate that only a ready optimizer knows where there is no other,
+    unless LightningCLI has put that optimizer in the place of the module's own.
+    """
+    ready = _ready_optimizers(owners) if names is LEARNING_RATE_NAMES else {}
+    put = {place: rate for place, rate in ready.items() if place.path[0] == "configure_optimizers"}
+    return put or _named(owners, names) or _named(owners, tuple(map(str.upper, names)) + _camel(names)) or ready
+
+
+def _named(owners: Owners, names: tuple[str, ...]) -> dict[Place, Any]:
     found: dict[Place, Any] = {}
     for owner, root in owners.items():
-        for path, container in _containers(root):
+        for path, container in walk(root):
             for name in names:
-                place = Place(owner, (*path, name))
                 try:
-                    value = _get(container, name)
+                    value = get(container, name)
                 except LookupError:
                     continue
-                if _is_number(value) or value is None:
-                    found[place] = value
+                if value is None or as_number(value) is not None:
+                    found[Place(owner, (*path, name))] = as_number(value)
     return found
 
 
-def _containers(
-    value: object, path: tuple[str, ...] = (), seen: frozenset[int] = frozenset()
-) -> Iterator[tuple[tuple[str, ...], object]]:
-    """The object itself and all that it keeps settings in, under every path but in no circle."""
-    if id(value) in seen or len(path) > MAX_DEPTH:
-        return
-    yield path, value
-    for name, child in _children(value).items():
-        if _holds_settings(child):
-            yield from _containers(child, (*path, name), seen | {id(value)})
+def _camel(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(re.sub("_(.)", lambda match: match[1].upper(), name) for name in names if "_" in name)
 
 
-def _children(value: object) -> dict[str, object]:
-    if isinstance(value, Mapping):
-        return {key: child for key, child in value.items() if isinstance(key, str)}
-    names = [
-        *getattr(value, "__dict__", {}),
-        *(getattr(value, "__slots__", ()) if dataclasses.is_dataclass(value) else ()),
-    ]
-    children = {name: getattr(value, name, None) for name in names if not name.startswith("_")}
-    if hasattr(type(value), "hparams"):
-        children["hparams"] = value.hparams  # type: ignore[attr-defined]
-    return children
-
-
-def _holds_settings(value: object) -> bool:
-    """Mappings, config records and the user's own plain objects do; tensors, networks, data sets do not."""
-    if isinstance(value, Mapping | BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
-        return True
-    if isinstance(value, type) or not hasattr(value, "__dict__") or callable(value):
-        return False
-    bases = [cls for cls in type(value).__mro__ if cls is not object]
-    if any(cls.__name__ == "LightningDataModule" for cls in bases):
-        return True
-    return not any(cls.__module__.partition(".")[0] in FOREIGN for cls in bases)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+def _ready_optimizers(owners: Owners) -> dict[Place, Any]:
+    return {
+        Place(owner, (*path, name, "lr")): template_rate(child)
+        for owner, root in owners.items()
+        for path, container in walk(root)
+        for name, child in children(container).items()
+        if is_optimizer(child)
+    }
 
 
 def read(owners: Owners, place: Place) -> Any:
@@ -166,12 +153,12 @@ def read(owners: Owners, place: Place) -> Any:
     """
     value: Any = owners[place.owner]
     for name in place.path:
-        value = _get(value, name)
+        value = get(value, name)
     return value
 
 
 def write(owners: Owners, place: Place, value: Any) -> None:
-    """Set the value at a place. A frozen record on the way is replaced by a changed copy of itself.
+    """Set the value at a place. A frozen record or a partial on the way is replaced by a changed copy of itself.
 
     The copy of the hyperparameters that Lightning sends to loggers is kept in step.
 
@@ -180,10 +167,14 @@ def write(owners: Owners, place: Place, value: Any) -> None:
     """
     owner = owners[place.owner]
     old = read(owners, place)
+    value = in_kind(old, value)
     try:
-        _set_path(owner, place.path, value)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(f"{place} cannot be set to {value!r}: {' '.join(str(error).split())}") from error
+        set_path(owner, place.path, value)
+    except Exception as error:  # configuration libraries have exceptions of their own
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{place} cannot be set to {value!r}: {reason}; let it be changed, or keep it elsewhere"
+        ) from error
     logged = logged_hyperparameters(owner)
     path = place.path[1:] if place.path[0] == "hparams" else place.path
     try:
@@ -191,53 +182,7 @@ def write(owners: Owners, place: Place, value: Any) -> None:
     except LookupError:
         return
     if holds_old:
-        _set_path(logged, path, value)
-
-
-def _set_path(container: Any, path: tuple[str, ...], value: Any) -> None:
-    name, *rest = path
-    if not rest:
-        _set(container, name, value)
-        return
-    child = _get(container, name)
-    try:
-        _set_path(child, tuple(rest), value)
-    except (AttributeError, TypeError, ValueError):
-        _set(container, name, _replaced(child, tuple(rest), value))
-
-
-def _replaced(record: Any, path: tuple[str, ...], value: Any) -> Any:
-    """A copy of a frozen record with one value changed, at any depth.
-
-    Raises:
-        TypeError: If it is no record, so that the value cannot be changed at all.
-    """
-    name, *rest = path
-    new = _replaced(_get(record, name), tuple(rest), value) if rest else value
-    if isinstance(record, BaseModel):
-        fields = {key: getattr(record, key) for key in type(record).model_fields}
-        return type(record).model_validate({**fields, name: new})
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return dataclasses.replace(record, **{name: new})
-    raise TypeError(f"{name} of {type(record).__name__} is read-only")
-
-
-def _get(container: Any, name: str) -> Any:
-    if isinstance(container, Mapping):
-        if name in container:
-            return container[name]
-        raise LookupError(name)
-    try:
-        return getattr(container, name)
-    except Exception:  # a property of the user's may raise anything, e.g. while no trainer is attached
-        raise LookupError(name) from None
-
-
-def _set(container: Any, name: str, value: Any) -> None:
-    if isinstance(container, MutableMapping):
-        container[name] = value
-    else:
-        setattr(container, name, value)
+        set_path(logged, path, value)
 
 
 Values = Mapping[Setting, Any]

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +10,10 @@ from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.guard import LeakError
 from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.ranks import on_all_ranks
+from lit_autotune.copies.rates import HighestRates, all_schedulers, highest_rates
 from lit_autotune.copies.sandbox import Sandbox, SeenEnoughError
 from lit_autotune.internals.loops import allow_start, count_samples, most_samples, total_batches
 from lit_autotune.internals.methods import METHODS
-from lit_autotune.internals.tensors import nested_schedulers
 from lit_autotune.planning.plan import TrainingPlan, plan_training
 
 DEFAULT_EPOCHS = 1000
@@ -28,7 +28,8 @@ class DryRun:
         batch_size: Samples in the first training batch; ``None`` if it holds no tensor.
         batches: Training batches in an epoch; infinite if unknown.
         most: The largest batch size the data can fill; ``None`` if unknown.
-        rates: For each parameter group the learning rate that its training is about.
+        rates: For each parameter group the highest learning rate of its schedule; NaN if it has none.
+        still_rising: Whether the training ends before they stop to rise.
         defaults: Each optimizer's own default rate, which no scheduler changes.
         schedulers: Class names of the learning-rate schedulers, and of those that they are made of.
     """
@@ -37,26 +38,33 @@ class DryRun:
     batches: float
     most: int | None
     rates: tuple[float, ...]
+    still_rising: bool
     defaults: tuple[float, ...]
     schedulers: tuple[str, ...]
 
 
-def dry_run(sandbox: Sandbox, values: Values, method: str = "fit") -> DryRun:
-    """Set everything up on copies, up to the first batch of a Trainer's method."""
-    runs = on_all_ranks(sandbox.trainer, lambda: _dry_run(sandbox, values, method))
+def dry_run(sandbox: Sandbox, values: Values, method: str = "fit", with_schedule: bool = False) -> DryRun:
+    """Set everything up on copies, up to the first batch of a Trainer's method.
+
+    Args:
+        sandbox: Makes the copies.
+        values: What to write to them.
+        method: The Trainer's method.
+        with_schedule: Go through the schedule of the learning rates, too; there are no ``rates`` otherwise.
+    """
+    runs = on_all_ranks(sandbox.trainer, lambda: _dry_run(sandbox, values, method, with_schedule))
     return replace(runs[0], most=min((run.most for run in runs if run.most is not None), default=None))
 
 
-def _dry_run(sandbox: Sandbox, values: Values, method: str) -> DryRun:
+def _dry_run(sandbox: Sandbox, values: Values, method: str, with_schedule: bool) -> DryRun:
     copies = sandbox.copies(values)
     seen: list[Any] = []
-    rates: list[float] = []
+    reached: list[HighestRates] = []
 
     def note_rates(original: Callable[[], Any]) -> None:
         # Before the first step: the module's own optimizer_step may change them.
-        peaks = _peaks(copies.trainer)
-        groups = [group for optimizer in copies.trainer.optimizers for group in optimizer.param_groups]
-        rates.extend(peaks.get(id(group), _main_rate(group)) for group in groups)
+        if with_schedule:
+            reached.append(highest_rates(copies.trainer, plan_of(copies.trainer)))
         original()
 
     def stop(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -74,9 +82,10 @@ def _dry_run(sandbox: Sandbox, values: Values, method: str) -> DryRun:
         batch_size=count_samples(copies.trainer, seen[0]) if seen else None,
         batches=total_batches(copies.trainer, method),
         most=most_samples(copies.trainer, method),
-        rates=tuple(rates),
-        defaults=tuple(float(optimizer.defaults.get("lr", math.nan)) for optimizer in optimizers),
-        schedulers=tuple(type(scheduler).__name__ for scheduler in _schedulers(copies.trainer)),
+        rates=reached[0].rates if reached else (),
+        still_rising=bool(reached) and reached[0].still_rising,
+        defaults=tuple(_default_rate(optimizer) for optimizer in optimizers),
+        schedulers=tuple(type(scheduler).__name__ for scheduler in all_schedulers(copies.trainer)),
     )
 
 
@@ -88,41 +97,32 @@ def training_plan(trainer: Any, seen: DryRun, batch_size: int | None) -> Trainin
         seen: A dry run of its fit.
         batch_size: The batch size that it had, if it is known; else that of the first batch.
     """
+    return _plan(trainer, seen.batches, batch_size or seen.batch_size)
+
+
+def plan_of(trainer: Any) -> TrainingPlan:
+    """What a fit comes to that has begun and has its limits still."""
+    return _plan(trainer, total_batches(trainer, "fit"), None)
+
+
+def _plan(trainer: Any, batches: float, batch_size: int | None) -> TrainingPlan:
     limit = trainer.limit_train_batches
     # What Lightning, too, makes of no limit at all, though only when the fit begins.
     max_epochs = DEFAULT_EPOCHS if trainer.max_epochs is None and trainer.max_steps == -1 else trainer.max_epochs
     return plan_training(
-        seen.batches,
-        batch_size or seen.batch_size,
+        batches,
+        batch_size,
         accumulate=trainer.accumulate_grad_batches,
         devices=trainer.world_size,
         max_epochs=max_epochs,
         max_steps=trainer.max_steps,
-        batches_are_fixed=isinstance(limit, int) and seen.batches == limit,
+        batches_are_fixed=isinstance(limit, int) and batches == limit,
     )
 
 
-def _schedulers(trainer: Any) -> list[Any]:
-    """All learning-rate schedulers, with those that a ``SequentialLR`` or ``ChainedScheduler`` is made of."""
-    found = [config.scheduler for config in trainer.lr_scheduler_configs]
-    for scheduler in found:
-        found.extend(nested_schedulers(scheduler))
-    return found
-
-
-def _peaks(trainer: Any) -> dict[int, float]:
-    """The peak rates that schedulers keep to themselves (CyclicLR), by the id of the parameter group."""
-    return {
-        id(group): float(peak)
-        for scheduler in _schedulers(trainer)
-        if hasattr(scheduler, "max_lrs")
-        for group, peak in zip(scheduler.optimizer.param_groups, scheduler.max_lrs, strict=False)
-    }
-
-
-def _main_rate(group: Mapping[str, Any]) -> float:
-    """The rate that a group's schedule is built around: a peak, else the rate before any warm-up, else its rate."""
-    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
+def _default_rate(optimizer: Any) -> float:
+    rate = optimizer.defaults.get("lr")
+    return math.nan if rate is None else float(rate)
 
 
 def skip_validation(copies: Copies) -> None:

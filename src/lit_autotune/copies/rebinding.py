@@ -130,7 +130,7 @@ class _Rebinder:
         return new
 
     def method(self, method: MethodType) -> Any:
-        return MethodType(self.rebound(method.__func__), self._translated(method.__self__))
+        return MethodType(self._translated(method.__func__), self._translated(method.__self__))
 
     def builtin(self, function: Any) -> Any:
         """A method of a built-in object, such as ``self.seen.append``."""

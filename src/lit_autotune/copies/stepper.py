@@ -1,9 +1,10 @@
 """Following a fit on copies step by step, and ending it.
 
 Without a Lightning callback: the copy's ``training_step`` is wrapped, its ``on_train_start`` lifts the Trainer's
-limits, and hooks on the PyTorch optimizers set the rate and count the steps.
+limits, and the copied optimizers' ``step``, of whatever class they are, is wrapped to set the rate and count the steps.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 from lit_autotune._shared.text import did_you_mean
+from lit_autotune.copies.dry_run import plan_of
 from lit_autotune.copies.owners import Copies
+from lit_autotune.copies.rates import is_torchs, set_group_rate, wrap_step
 from lit_autotune.curves.schedules import ShortenedSchedule
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import count_samples, run_until_stopped
@@ -81,7 +84,8 @@ class Stepper(BatchCounter):
         rate_of: Gives a parameter group's rate before each step.
         optimizer_index: Only the steps of this optimizer count.
         monitor: Name of a logged value to use as the loss.
-        schedule: Runs the learning-rate schedulers; by default they stand still.
+        schedule_steps: Steps in which the learning-rate schedulers go through the whole of their schedule; by default
+            they stand still.
 
     Attributes:
         done: Optimizer steps so far.
@@ -96,13 +100,14 @@ class Stepper(BatchCounter):
         rate_of: Callable[[int, int], float] | None = None,
         optimizer_index: int | None = None,
         monitor: str | None = None,
-        schedule: ShortenedSchedule | None = None,
+        schedule_steps: int | None = None,
     ):
         super().__init__(copies, "training_step")
         copies.wrap("on_train_start", self._on_train_start)
         copies.wrap("on_train_epoch_start", self._on_epoch_start)
         self._on_step, self._max_calls, self._rate_of = on_step, max_calls, rate_of
-        self._optimizer_index, self._monitor, self._schedule = optimizer_index, monitor, schedule
+        self._optimizer_index, self._monitor, self._schedule_steps = optimizer_index, monitor, schedule_steps
+        self._schedule: ShortenedSchedule | None = None
         self.done = 0
         self.returned_loss = False
         self._empty_epochs = 0
@@ -114,18 +119,25 @@ class Stepper(BatchCounter):
         self.copies.trainer.should_stop = True
 
     def _on_train_start(self, original: Callable[[], Any]) -> None:
+        if self._schedule_steps:
+            # The copy's own plan, for that is what the module has built its schedule for.
+            plan = plan_of(self.copies.trainer)
+            self._schedule = ShortenedSchedule(self._schedule_steps, plan.steps or self._schedule_steps, plan.epochs)
         # Only now: until here user code that builds schedulers must see the Trainer's real limits.
         run_until_stopped(self.copies.trainer)
         for config in self.copies.trainer.lr_scheduler_configs:
+            if not is_torchs(config.scheduler):
+                continue  # only the module knows how to step it, and rates are set before each step anyway
             if self._schedule:
-                self._schedule.add(config)
+                self._schedule.add(config, self.copies.trainer.accumulate_grad_batches)
             config.scheduler.step = lambda *args, **kwargs: None
             config.reduce_on_plateau = False
         optimizers = self.copies.trainer.optimizers
-        chosen = optimizers if self._optimizer_index is None else [optimizers[self._optimizer_index]]
-        for optimizer in chosen:
-            optimizer.register_step_pre_hook(self._before_step)
-        chosen[0].register_step_post_hook(self._after_step)
+        first = self._optimizer_index or 0
+        chosen = range(len(optimizers)) if self._optimizer_index is None else (first,)
+        for index in chosen:
+            before = functools.partial(self._before_step, index)
+            wrap_step(optimizers[index], before, self._after_step if index == first else lambda: None)
         original()
         self.stamp()
 
@@ -163,17 +175,17 @@ class Stepper(BatchCounter):
         self.returned_loss = True
         return float(loss.detach()) if hasattr(loss, "detach") else float(loss)
 
-    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+    def _before_step(self, index: int) -> None:
         if self.done == 0:
             self.copies.check_original()
-        index = self.copies.trainer.optimizers.index(optimizer)
         if self._rate_of is not None:
-            first = sum(len(other.param_groups) for other in self.copies.trainer.optimizers[:index])
-            for offset, group in enumerate(optimizer.param_groups):
-                group["lr"] = self._rate_of(self.done, first + offset)
+            optimizers = self.copies.trainer.optimizers
+            first = sum(len(other.param_groups) for other in optimizers[:index])
+            for offset in range(len(optimizers[index].param_groups)):
+                set_group_rate(optimizers[index], offset, self._rate_of(self.done, first + offset))
         self._in_step, self._losses_in_step = True, 0
 
-    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+    def _after_step(self) -> None:
         self.done += 1
         self.stamp()
         self._in_step, self._losses_in_step = False, 0

@@ -1,5 +1,6 @@
 """Learning-rate schedules: constant rates and peaks, the way from one to the other, and a schedule made shorter."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -42,10 +43,17 @@ class ShortenedSchedule:
         self._schedulers: list[tuple[Callable[[], Any], int]] = []
         self._made: list[int] = []
 
-    def add(self, config: Any) -> None:
-        """Take over a scheduler, before its ``step`` is replaced."""
+    def add(self, config: Any, accumulated: int = 1) -> None:
+        """Take over a scheduler, before its ``step`` is replaced.
+
+        Args:
+            config: The scheduler's configuration.
+            accumulated: Batches of an optimizer step; Lightning counts those, not steps, for its frequency.
+        """
         if not config.reduce_on_plateau:
-            self._schedulers.append((config.scheduler.step, self._planned[config.interval] // config.frequency))
+            batches = accumulated if config.interval == "step" else 1
+            every = config.frequency // math.gcd(config.frequency, batches)
+            self._schedulers.append((config.scheduler.step, self._planned[config.interval] // every))
             self._made.append(0)
 
     def advance(self, done: int) -> None:

@@ -12,7 +12,6 @@ from lit_autotune.copies.ranks import mean, step_loss
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.curves.formulas import DivergenceMonitor
-from lit_autotune.curves.schedules import ShortenedSchedule
 from lit_autotune.errors import TuningError
 from lit_autotune.memory.out_of_memory import is_out_of_memory
 from lit_autotune.memory.release import release_memory
@@ -95,7 +94,6 @@ class Previews:
     def run(
         self,
         values: Values,
-        plan: TrainingPlan,
         steps: int,
         rate_of: Callable[[int, int], float] | None = None,
         on_point: Callable[[float], None] = lambda loss: None,
@@ -104,7 +102,6 @@ class Previews:
 
         Args:
             values: Batch size and learning rate, where they are kept.
-            plan: The training that is previewed.
             steps: Optimizer steps.
             rate_of: The rate of each step and parameter group; by default what optimizer and schedulers make of it.
             on_point: Told of each training loss.
@@ -115,7 +112,7 @@ class Previews:
         """
         key = (frozenset(values.items()), steps, rate_of and rate_of(0, 0))
         if key not in self._known:
-            self._known[key] = self._unless_out_of_memory(lambda: self._run(values, plan, steps, rate_of, on_point))
+            self._known[key] = self._unless_out_of_memory(lambda: self._run(values, steps, rate_of, on_point))
         return self._known[key]
 
     def _unless_out_of_memory(self, run: Callable[[], Preview]) -> Preview:
@@ -134,7 +131,6 @@ class Previews:
     def _run(
         self,
         values: Values,
-        plan: TrainingPlan,
         steps: int,
         rate_of: Callable[[int, int], float] | None,
         on_point: Callable[[float], None],
@@ -165,7 +161,7 @@ class Previews:
             max_calls=10 * steps * copies.trainer.accumulate_grad_batches,
             rate_of=rate_of,
             optimizer_index=self._optimizer_index,
-            schedule=None if rate_of else ShortenedSchedule(steps, plan.steps or steps, plan.epochs),
+            schedule_steps=None if rate_of else steps,
         )
         self._sandbox.run(copies)
         if not run.losses:

@@ -13,6 +13,7 @@ from types import BuiltinFunctionType, CellType, FunctionType, GeneratorType, Me
 from typing import Any
 
 from lit_autotune.errors import ConfigError
+from lit_autotune.internals.loops import running_iterator
 
 LONG = 10_000
 """A list, tuple, set or dictionary with more items than this is data, not state."""
@@ -41,6 +42,7 @@ def share_data(value: object, name: str, memo: dict[int, Any], skip: set[int]) -
         ConfigError: If a generator is met; names the attribute.
     """
     import torch
+    from torch.utils.data import DataLoader
 
     pending: list[tuple[str, Any]] = [(name, value)]
     seen = set(skip)
@@ -55,6 +57,8 @@ def share_data(value: object, name: str, memo: dict[int, Any], skip: set[int]) -
             )
         if isinstance(value, torch.nn.Module):
             continue
+        if isinstance(value, DataLoader):
+            memo[id(running_iterator(value))] = None  # workers that run are the original's
         if _is_data(value) or not _is_copyable(value):
             memo[id(value)] = value
         else:

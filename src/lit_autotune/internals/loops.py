@@ -76,6 +76,11 @@ def loaders_in_use(loop: Any) -> Any:
     return loop._combined_loader
 
 
+def running_iterator(loader: Any) -> Any:
+    """The iterator that a DataLoader with persistent workers goes on with; ``None`` if it has none."""
+    return loader._iterator
+
+
 def fetcher(trainer: Any) -> Any:
     """The iterator that a fit takes its batches from."""
     return trainer.fit_loop._data_fetcher

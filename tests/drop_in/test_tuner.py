@@ -475,6 +475,31 @@ class Unsized(Blobs):
         return DataLoader(self.data, batch_size=16)
 
 
+def test_no_trainer():
+    """What is no Trainer is refused in a sentence, as an error of the kind that Lightning's would be."""
+    with pytest.raises(AttributeError, match="trainer must be a Lightning Trainer, not NoneType") as caught:
+        Tuner(None).lr_find(Net(), datamodule=Blobs())
+    assert isinstance(caught.value, ConfigError)
+
+
+@pytest.mark.parametrize("method", ["lr_find", "scale_batch_size"])
+def test_data_that_fill_no_batch(method):
+    """A training without a batch is refused as what it is."""
+
+    class Dropping(Blobs):
+        def train_dataloader(self):
+            return DataLoader(TensorDataset(*blobs(0)), batch_size=self.batch_size)
+
+    with pytest.raises(ConfigError, match="there is no training batch to try anything on"):
+        getattr(Tuner(quiet_trainer()), method)(Net(), datamodule=Dropping())
+
+
+def test_batch_size_without_training_batches():
+    """Nor can a batch size be tried where the Trainer has no batches."""
+    with pytest.raises(ConfigError, match="look at limit_train_batches"):
+        Tuner(quiet_trainer(limit_train_batches=0)).scale_batch_size(Net(), datamodule=Blobs())
+
+
 def test_errors_of_the_other_package():
     """The exception is of the package that the Trainer is of."""
     from pytorch_lightning import Trainer

@@ -29,7 +29,7 @@ def prepare(context: "TuningContext") -> "RatePlan":
         ConfigError: If there is no such setting or it has no effect, unless the suggestion is only to be reported.
     """
     from lit_autotune.comparison.rate_search import RatePlan
-    from lit_autotune.copies.dry_run import dry_run, training_plan
+    from lit_autotune.copies.dry_run import check_batches, dry_run, training_plan
 
     config, sandbox = context.config, context.sandbox
     setting = find(context)
@@ -38,6 +38,7 @@ def prepare(context: "TuningContext") -> "RatePlan":
     # The present batch size may be too large, if it is to be tuned.
     base = {size.setting: size.init_val} if size else {}
     first = dry_run(sandbox, {**base, setting: value} if setting else base)
+    check_batches(first)
     if not first.rates:
         raise ConfigError("configure_optimizers returns no optimizer, so there is no learning rate to tune")
     if len(first.defaults) <= (config.lr_optimizer_index or 0):

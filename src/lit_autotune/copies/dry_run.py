@@ -8,6 +8,7 @@ from typing import Any
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.copies.sandbox import Copies, Sandbox, SeenEnoughError
+from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import allow_start, count_samples, most_samples, total_batches
 from lit_autotune.internals.methods import METHODS
 from lit_autotune.internals.tensors import nested_schedulers
@@ -74,6 +75,18 @@ def _dry_run(sandbox: Sandbox, values: Values, method: str) -> DryRun:
         defaults=tuple(float(optimizer.defaults.get("lr", math.nan)) for optimizer in optimizers),
         schedulers=tuple(type(scheduler).__name__ for scheduler in _schedulers(copies.trainer)),
     )
+
+
+def check_batches(seen: DryRun) -> None:
+    """Refuse a training without a single batch.
+
+    Raises:
+        ConfigError: Says what may keep it from having one.
+    """
+    if not seen.batches:
+        raise ConfigError(
+            "there is no training batch to try anything on; look at limit_train_batches, and whether the data fill one"
+        )
 
 
 def training_plan(trainer: Any, seen: DryRun, batch_size: int | None) -> TrainingPlan:

@@ -54,7 +54,7 @@ class LRFinder:
     @property
     def curve(self) -> LRCurve:
         """The curve that ``results`` hold."""
-        return self.measured if self._is_unchanged else self._part(0, 0)
+        return self.measured if self._is_as_measured(0, 0) else self._part(0, 0)
 
     def suggestion(self, skip_begin: int = 10, skip_end: int = 1) -> float | None:
         """The suggested learning rate.
@@ -69,7 +69,7 @@ class LRFinder:
         """
         if (skip_begin, skip_end) != (10, 1):
             return self._read(self._part(skip_begin, skip_end))
-        if not self._is_unchanged:
+        if not self._is_as_measured(skip_begin, skip_end):
             return self._read(self._part(0, 0))
         if self.value is None:
             warnings.warn(self.reason, stacklevel=2)
@@ -99,16 +99,21 @@ class LRFinder:
             plt.show()
         return ax.figure
 
-    def _part(self, skip_begin: int, skip_end: int) -> LRCurve:
-        rates, losses = (tuple(map(float, self.results[name])) for name in ("lr", "loss"))
-        part = slice(skip_begin, len(losses) - skip_end)
-        return LRCurve(learning_rates=rates[part], losses=losses[part])
+    def _points(self, skip_begin: int, skip_end: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The rates and losses that ``results`` hold, without some at the ends."""
+        rates, losses = self.results["lr"], self.results["loss"]
+        part = slice(skip_begin, max(len(losses) - skip_end, 0))
+        return tuple(map(float, rates[part])), tuple(map(float, losses[part]))
 
-    @property
-    def _is_unchanged(self) -> bool:
-        # By identity first, as lists compare: a missing loss is NaN, which equals nothing.
-        rates, losses = (list(map(float, self.results[name])) for name in ("lr", "loss"))
-        return rates == list(self.measured.learning_rates) and losses == list(self.measured.losses)
+    def _part(self, skip_begin: int, skip_end: int) -> LRCurve:
+        rates, losses = self._points(skip_begin, skip_end)
+        return LRCurve(learning_rates=rates, losses=losses)
+
+    def _is_as_measured(self, skip_begin: int, skip_end: int) -> bool:
+        part = slice(skip_begin, max(len(self.measured.losses) - skip_end, 0))
+        # NaN, a missing loss, equals itself here: tuples compare by identity first.
+        measured = self.measured.learning_rates[part], self.measured.losses[part]
+        return self._points(skip_begin, skip_end) == measured
 
     def _read(self, curve: LRCurve) -> float | None:
         rule = Registry.load().suggester(self.suggester)

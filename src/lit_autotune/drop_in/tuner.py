@@ -16,6 +16,7 @@ from lit_autotune.drop_in.lr_finder import LRFinder
 from lit_autotune.drop_in.places import batch_size_name, learning_rate_name, present_batch_size, write_if_there
 from lit_autotune.drop_in.words import BATCH_SIZE, LEARNING_RATE, wording
 from lit_autotune.errors import ConfigError, LRSuggestionError
+from lit_autotune.internals.packages import trainer_package
 from lit_autotune.tuning.orchestrator import tune_in_words
 
 PASSED = ("train_dataloaders", "val_dataloaders", "dataloaders", "datamodule")
@@ -220,6 +221,7 @@ class Tuner:
         resize = names is BATCH_SIZE
         words = wording("scale_batch_size" if resize else "lr_find", names)
         with lightning_errors(self._trainer, words):
+            trainer_package(self._trainer)
             given = data_of(self._trainer, model, method, dict(zip(PASSED, passed, strict=True)), resize)
         if isinstance(given, GivenLoaders):
             words = words.with_names(**{"datamodule.batch_size": f"the batch size of the {given.tuned} passed"})

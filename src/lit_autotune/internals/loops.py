@@ -28,6 +28,8 @@ def allow_start(trainer: Any) -> None:
 
 def total_batches(trainer: Any, method: str) -> float:
     """Batches of an epoch of a Trainer's method that has begun; infinite if unknown."""
+    if getattr(trainer, METHODS[method].limit) == 0:
+        return 0.0  # the loop has not looked
     batches = getattr(trainer, METHODS[method].loop).max_batches
     return float(sum(batches) if isinstance(batches, list) else batches)
 

@@ -5,7 +5,7 @@ Every message is one line that says where, what, and what to do. Exceptions of t
 """
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -66,7 +66,17 @@ class BatchSizeError(TuningError):
 
 
 class LRSuggestionError(TuningError):
-    """No learning rate can be suggested from the curve."""
+    """No learning rate can be suggested from the curve.
+
+    Attributes:
+        curve: The :class:`~lit_autotune.types.LRCurve` that was measured; ``None`` if the error is a rule's own.
+        suggestions: Every suggester's answer, why it has none included.
+        kind: What a suggestion would have been meant for, see ``LearningRateResult.kind``.
+    """
+
+    curve: Any = None
+    suggestions: tuple[Any, ...] = ()
+    kind: Any = "constant"
 
 
 class EstimateError(TuningError):

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune.internals import loggers, loops, objects, packages, strategies, tensors, trainers
 from lit_autotune.internals.methods import METHODS
@@ -115,6 +116,13 @@ def test_data_fetcher(in_fit):
         return len(labels), number, fetcher.length
 
     assert in_fit(take) == (16, 0, 16)
+
+
+def test_iterator_of_a_loader():
+    """``_iterator`` is what persistent workers belong to."""
+    loader = DataLoader(TensorDataset(*blobs()), num_workers=1, persistent_workers=True)
+    assert loops.running_iterator(loader) is None
+    assert iter(loader) is loops.running_iterator(loader)
 
 
 def test_on_before_batch_transfer(in_fit):
@@ -290,7 +298,7 @@ def test_sigchld_handler_set():
 
 
 def test_hooks_and_version():
-    """``Tensor._backward_hooks`` and ``_post_accumulate_grad_hooks`` hold hooks, ``_version`` counts changes in place."""
+    """``Tensor._backward_hooks`` and its like hold hooks, ``_version`` counts changes in place."""
     tensor = torch.ones(2, requires_grad=True)
     tensor.register_hook(len)
     tensor.register_post_accumulate_grad_hook(str)

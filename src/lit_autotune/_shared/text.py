@@ -1,6 +1,8 @@
 """Small helpers for messages."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -17,6 +19,30 @@ def first_line(error: BaseException, limit: int = 200) -> str:
     """The first line of an exception's message, its type's name if it has none."""
     lines = str(error).strip().splitlines()
     return lines[0][:limit] if lines else type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Who speaks to the user, and what the settings are called there.
+
+    Attributes:
+        speaker: What the user called.
+        names: What a field of ``TunerConfig`` is called there, where that is something else.
+    """
+
+    speaker: str = "TunerConfig::run_tuning"
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, text: str) -> str:
+        """A message in these words. What is quoted, or part of a dotted place, is the user's and stays."""
+        if not self.names:
+            return text
+        fields = "|".join(re.escape(name) for name in sorted(self.names, key=len, reverse=True))
+        return re.sub(rf"(?<![\w.'\"])({fields})(?!\w|\.\w)", lambda match: self.names[match[0]], text)
+
+    def with_names(self, **names: str) -> "Wording":
+        """The same, with some more names."""
+        return replace(self, names={**self.names, **names})
 
 
 class Problem(NamedTuple):

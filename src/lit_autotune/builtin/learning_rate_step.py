@@ -29,7 +29,7 @@ def prepare(context: "TuningContext") -> "RatePlan":
     """
     from lit_autotune.comparison.rate_effect import prove_rate, relative
     from lit_autotune.comparison.rate_search import RatePlan
-    from lit_autotune.copies.dry_run import dry_run, training_plan
+    from lit_autotune.copies.dry_run import check_batches, dry_run, training_plan
 
     config, sandbox = context.config, context.sandbox
     setting = find(context)
@@ -38,6 +38,7 @@ def prepare(context: "TuningContext") -> "RatePlan":
     # The present batch size may be too large, if it is to be tuned.
     base = {size.setting: size.init_val} if size else {}
     first = dry_run(sandbox, {**base, setting: value} if setting else base, with_schedule=True)
+    check_batches(first)
     _check_optimizers(first, config.lr_optimizer_index or 0)
     kind = wanted_kind(config.lr_schedule, first.schedulers)
     training = (size and size.training) or training_plan(sandbox.trainer, first, _present_size(context))

@@ -7,6 +7,7 @@ from lit_autotune.comparison.preview_budget import preview_length
 from lit_autotune.copies.attributes import Setting, Values
 from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.curves.schedules import RateKind, convert
+from lit_autotune.errors import LRSuggestionError
 from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.planning.preview import Preview
 from lit_autotune.planning.races import RUNS, Heat, Race
@@ -81,7 +82,7 @@ def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training
         training_plan: The training to come with them.
 
     Raises:
-        LRSuggestionError: If the chosen suggester has no answer.
+        LRSuggestionError: If the chosen suggester has no answer; carries the curve.
     """
     config, console = context.config, context.console
     suggester = context.registry.suggester(config.lr_suggester)
@@ -89,8 +90,16 @@ def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training
         context.sandbox, {**plan.start, **values}, plan.scales, config.lr_optimizer_index, config.lr_monitor
     )
     curve = run_range_test(training, config, console)
-    suggestions = suggest_all(curve, context.registry.suggesters, config.options, console.warn)
-    suggestion = convert(pick(suggestions, suggester.name), suggester.kind, plan.kind)
+    suggestions = tuple(
+        answer.model_copy(update={"reasons": tuple(map(console.wording, answer.reasons))})
+        for answer in suggest_all(curve, context.registry.suggesters, config.options, console.warn)
+    )
+    try:
+        picked = pick(suggestions, suggester.name)
+    except LRSuggestionError as error:
+        error.curve, error.suggestions, error.kind = curve, suggestions, plan.kind
+        raise
+    suggestion = convert(picked, suggester.kind, plan.kind)
     reasons = next(answer.reasons for answer in suggestions if answer.suggester == suggester.name)
     for reason in reasons:
         console.warn(f"the suggestion is doubtful: {reason}")

@@ -102,8 +102,10 @@ def _named_setting(
         known = {str(place): place for place in candidates}
         listed = f"; known are {', '.join(known)}" if known else near_misses(owners, names)
         raise ConfigError(f"{field} = {explicit!r}: no such number{did_you_mean(explicit, known)}{listed}")
-    value = next(iter(found.values()))
-    return Setting(tuple(place for place in found if found[place] == value), value)
+    value = next((value for value in found.values() if value is not None), None)
+    # A name alone stands for all that bear it, as Lightning reads it; a place for itself and a copy in step with it.
+    is_name = len(path) == 1 and len(owner_names) == len(owners) and path[0] == explicit
+    return Setting(tuple(place for place in found if is_name or found[place] == value), value)
 
 
 def _candidates(owners: Owners, names: tuple[str, ...]) -> dict[Place, Any]:

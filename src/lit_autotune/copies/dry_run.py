@@ -12,6 +12,7 @@ from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.copies.rates import HighestRates, all_schedulers, highest_rates
 from lit_autotune.copies.sandbox import Sandbox, SeenEnoughError
+from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import allow_start, count_samples, most_samples, total_batches
 from lit_autotune.internals.methods import METHODS
 from lit_autotune.planning.plan import TrainingPlan, plan_training
@@ -87,6 +88,18 @@ def _dry_run(sandbox: Sandbox, values: Values, method: str, with_schedule: bool)
         defaults=tuple(_default_rate(optimizer) for optimizer in optimizers),
         schedulers=tuple(type(scheduler).__name__ for scheduler in all_schedulers(copies.trainer)),
     )
+
+
+def check_batches(seen: DryRun) -> None:
+    """Refuse a training without a single batch.
+
+    Raises:
+        ConfigError: Says what may keep it from having one.
+    """
+    if not seen.batches:
+        raise ConfigError(
+            "there is no training batch to try anything on; look at limit_train_batches, and whether the data fill one"
+        )
 
 
 def training_plan(trainer: Any, seen: DryRun, batch_size: int | None) -> TrainingPlan:

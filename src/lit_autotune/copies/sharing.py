@@ -15,6 +15,7 @@ from typing import Any
 
 from lit_autotune.copies.rebinding import slots
 from lit_autotune.errors import ConfigError
+from lit_autotune.internals.loops import running_iterator
 
 LONG = 10_000
 """A list, tuple, set or dictionary with more items than this is data, not state."""
@@ -51,8 +52,9 @@ def share_data(
     import torch
     from torch.utils.data import DataLoader
 
-    pending: list[tuple[str, Any]] = list(_children(name, value)) if id(value) not in memo else []
-    seen = {*skip, id(value)}
+    root = value
+    pending: list[tuple[str, Any]] = [(name, value)]
+    seen = set(skip)
     while pending:
         name, value = pending.pop()
         if id(value) in memo or id(value) in seen or isinstance(value, ATOMS):
@@ -64,9 +66,11 @@ def share_data(
             )
         if isinstance(value, torch.nn.Module):
             continue
-        if isinstance(value, DataLoader) and vars(value).get("_iterator") is not None:
-            memo[id(vars(value)["_iterator"])] = None  # the workers that it has running
-        if _is_data(value):
+        if isinstance(value, DataLoader):
+            memo[id(running_iterator(value))] = None  # workers that run are the original's
+        if value is root:
+            pending.extend(_children(name, value))
+        elif _is_data(value):
             memo[id(value)] = stand_in(name, value)
         elif not _is_copyable(value):
             memo[id(value)] = value

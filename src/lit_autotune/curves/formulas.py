@@ -11,6 +11,8 @@ GAUSSIAN_SIGMA = 7 / (2 * math.sqrt(2 * math.log(2)))
 
 def lr_ladder(lr_min: float, lr_max: float, steps: int, mode: str = "exponential") -> list[float]:
     """Learning rates from ``lr_min`` to ``lr_max``: equally spaced in their logarithm (Smith 2015), or as they are."""
+    if steps == 1:
+        return [lr_min]
     shares = [step / (steps - 1) for step in range(steps - 1)]
     if mode == "linear":
         return [lr_min + (lr_max - lr_min) * share for share in shares] + [lr_max]

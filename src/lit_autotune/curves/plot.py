@@ -51,7 +51,8 @@ def draw_lr_curve(
     axes.plot(rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
     axes.set_xscale("log")
     shown = (*curve.learning_rates, *([] if raced is None else [raced]))
-    axes.set_xlim(min(shown), max(shown))
+    if shown:
+        axes.set_xlim(min(shown), max(shown))
     _limit_losses(axes, losses, smoothed)
     if smoothed and has_moved(curve):
         _mark_divergence(axes, rates, smoothed)

@@ -1,10 +1,13 @@
 """``LRFinder``: what Lightning's ``lr_find`` returns, on our curves and suggestions."""
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.curves.schedules import RateKind, convert
+from lit_autotune.drop_in.words import LEARNING_RATE, wording
+from lit_autotune.errors import LRSuggestionError
 from lit_autotune.range_test.suggestions import pick, suggest_all
 from lit_autotune.registry.registry import Registry
 from lit_autotune.types import LRCurve
@@ -12,31 +15,48 @@ from lit_autotune.types import LRCurve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+NOTHING = LRCurve(learning_rates=(), losses=())
 
-@dataclass(frozen=True)
+
+@dataclass
 class LRFinder:
     """The result of :meth:`Tuner.lr_find`.
 
     Attributes:
-        curve: What the range test measured.
+        mode: How the rates are spaced, ``"exponential"`` or ``"linear"``.
+        lr_min: The first rate that was asked for.
+        lr_max: The last one.
+        num_training: How many were asked for.
+        measured: What the range test measured; empty if none was run.
         suggestions: Every suggester's answer.
         suggester: Name of the rule in use.
-        value: Its suggestion.
+        value: Its suggestion; ``None`` if there is none.
         kind: What it is meant for: a constant rate, or the peak of a schedule.
+        reason: Why there is no suggestion.
+        results: The points as ``{"lr": [...], "loss": [...]}``, with raw losses. They may be changed.
     """
 
-    curve: LRCurve
-    suggestions: tuple[LRSuggestion, ...]
-    suggester: str
-    value: float
+    mode: str
+    lr_min: float
+    lr_max: float
+    num_training: int
+    measured: LRCurve = NOTHING
+    suggestions: tuple[LRSuggestion, ...] = ()
+    suggester: str = "consensus"
+    value: float | None = None
     kind: RateKind = "constant"
+    reason: str = ""
+    results: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.results = {"lr": list(self.measured.learning_rates), "loss": list(self.measured.losses)}
 
     @property
-    def results(self) -> dict[str, list[float]]:
-        """The points as ``{"lr": [...], "loss": [...]}``, with raw losses."""
-        return {"lr": list(self.curve.learning_rates), "loss": list(self.curve.losses)}
+    def curve(self) -> LRCurve:
+        """The curve that ``results`` hold."""
+        return self.measured if self._is_as_measured(0, 0) else self._part(0, 0)
 
-    def suggestion(self, skip_begin: int = 10, skip_end: int = 1) -> float:
+    def suggestion(self, skip_begin: int = 10, skip_end: int = 1) -> float | None:
         """The suggested learning rate.
 
         Args:
@@ -44,15 +64,16 @@ class LRFinder:
             skip_end: Points to leave out at the end. Both defaults together stand for the whole curve, because
                 smoothing without lag has no spoilt ends to cut off.
 
-        Raises:
-            LRSuggestionError: If the rest of the curve gives no suggestion.
+        Returns:
+            The rate; ``None``, with a warning that says why, if the points give no suggestion.
         """
-        if (skip_begin, skip_end) == (10, 1):
-            return self.value
-        part = slice(skip_begin, len(self.curve.losses) - skip_end)
-        curve = LRCurve(learning_rates=self.curve.learning_rates[part], losses=self.curve.losses[part])
-        rule = Registry.load().suggester(self.suggester)
-        return convert(pick(suggest_all(curve, [rule], {}, lambda text: None), rule.name), rule.kind, self.kind)
+        if (skip_begin, skip_end) != (10, 1):
+            return self._read(self._part(skip_begin, skip_end))
+        if not self._is_as_measured(skip_begin, skip_end):
+            return self._read(self._part(0, 0))
+        if self.value is None:
+            warnings.warn(self.reason, stacklevel=2)
+        return self.value
 
     def plot(self, suggest: bool = False, show: bool = False, ax: "Axes | None" = None) -> Any:
         """Plot the curve.
@@ -72,6 +93,33 @@ class LRFinder:
         if ax is None:
             _, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
         draw_lr_curve(ax, self.curve, self.suggestions if suggest else (), self.suggester)
+        if self.mode == "linear":
+            ax.set_xscale("linear")
         if show:
             plt.show()
         return ax.figure
+
+    def _points(self, skip_begin: int, skip_end: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The rates and losses that ``results`` hold, without some at the ends."""
+        rates, losses = self.results["lr"], self.results["loss"]
+        part = slice(skip_begin, max(len(losses) - skip_end, 0))
+        return tuple(map(float, rates[part])), tuple(map(float, losses[part]))
+
+    def _part(self, skip_begin: int, skip_end: int) -> LRCurve:
+        rates, losses = self._points(skip_begin, skip_end)
+        return LRCurve(learning_rates=rates, losses=losses)
+
+    def _is_as_measured(self, skip_begin: int, skip_end: int) -> bool:
+        part = slice(skip_begin, max(len(self.measured.losses) - skip_end, 0))
+        # NaN, a missing loss, equals itself here: tuples compare by identity first.
+        measured = self.measured.learning_rates[part], self.measured.losses[part]
+        return self._points(skip_begin, skip_end) == measured
+
+    def _read(self, curve: LRCurve) -> float | None:
+        rule = Registry.load().suggester(self.suggester)
+        try:
+            value = pick(suggest_all(curve, [rule], {}, lambda text: None), rule.name)
+        except LRSuggestionError as error:
+            warnings.warn(wording("lr_find", LEARNING_RATE)(str(error)), stacklevel=3)
+            return None
+        return convert(value, rule.kind, self.kind)

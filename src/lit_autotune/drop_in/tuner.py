@@ -1,23 +1,40 @@
 """``Tuner``: the interface of ``lightning.pytorch.tuner.Tuner`` on our engine. Change one import line."""
 
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from lit_autotune._shared.text import first_problem
+from lit_autotune._shared.text import Wording, first_problem
 from lit_autotune.config import Method, TunerConfig
-from lit_autotune.copies.attributes import find_batch_size, find_setting, write
 from lit_autotune.copies.owners import owners
-from lit_autotune.drop_in.loaders import GivenLoaders, datamodule_of
+from lit_autotune.drop_in.errors import lightning_errors
+from lit_autotune.drop_in.loaders import GivenLoaders, data_of
 from lit_autotune.drop_in.lr_finder import LRFinder
-from lit_autotune.errors import ConfigError
-from lit_autotune.internals.methods import METHODS
-from lit_autotune.internals.strategies import start_method
-from lit_autotune.tuning.orchestrator import tune
+from lit_autotune.drop_in.places import batch_size_name, learning_rate_name, present_batch_size, write_if_there
+from lit_autotune.drop_in.words import BATCH_SIZE, LEARNING_RATE, wording
+from lit_autotune.errors import ConfigError, LRSuggestionError
+from lit_autotune.internals.packages import trainer_package
+from lit_autotune.tuning.orchestrator import tune_in_words
+
+PASSED = ("train_dataloaders", "val_dataloaders", "dataloaders", "datamodule")
+
+FEWEST = 10
+"""With fewer points there is a curve, but no suggestion."""
+
+
+class _Arguments(TunerConfig):
+    """What the Tuner may be asked for besides."""
+
+    lr_num_training: int = Field(100, ge=1)
 
 
 class Tuner:
     """Drop-in for Lightning's ``Tuner``.
+
+    Errors that say that something cannot be used are a ``ConfigError``, and also what Lightning raises then.
 
     Args:
         trainer: The Lightning Trainer. It is copied, never run.
@@ -55,8 +72,10 @@ class Tuner:
             mode: Search strategy: ``"power"``, ``"binsearch"``, or a plugin's.
             steps_per_trial: Optimizer steps of a trial, or batches of an evaluation; at least 3.
             init_val: Size of the first trial.
-            max_trials: At most this many trials, failed ones counted.
-            batch_arg_name: Name or dotted place of the batch size. The default also finds nested places.
+            max_trials: At most this many trials, failed ones counted; and no size that is not reached from
+                ``init_val`` by doubling as often.
+            batch_arg_name: Name or dotted place of the batch size. A name stands for all that have it at the top; the
+                default, if none has, for nested places, too.
             margin: Headroom below a limit that was met.
             max_val: Never try a larger size.
 
@@ -67,31 +86,36 @@ class Tuner:
             ConfigError: If an argument or the objects cannot be used.
             BatchSizeError: If no size fits.
         """
-        given = datamodule or self._datamodule(train_dataloaders, val_dataloaders, dataloaders, method)
-        named = None if batch_arg_name == "batch_size" else batch_arg_name
-        is_ours = isinstance(given, GivenLoaders)
-        attribute = "datamodule.batch_size" if is_ours else named
-        if self._trainer.fast_dev_run:
-            found = find_batch_size(owners(model, given), attribute, "batch_arg_name")
-            return None if found.value is None else int(found.value)
-        config = self._config(
-            use_batch_size_tuning=True,
-            batch_size_mode=mode.lower(),
-            batch_size_target="largest",
-            compare=False,
-            batch_size_method=method,
-            batch_size_steps_per_trial=max(steps_per_trial, 3),
-            batch_size_init_val=init_val,
-            batch_size_max_trials=max_trials,
-            batch_size_attribute=attribute,
-            batch_size_margin=margin,
-            batch_size_max=max_val,
-        )
-        result = tune(self._trainer, model, given, config, save_plot=False).batch_size
-        size = None if result is None else result.chosen
-        if is_ours and size is not None:
-            _write_if_present(model, named or "batch_size", size)
-        return size
+        passed = (train_dataloaders, val_dataloaders, dataloaders, datamodule)
+        given, words = self._data(model, method, passed, BATCH_SIZE)
+        with lightning_errors(self._trainer, words):
+            self._refuse_callback("BatchSizeFinder")
+            is_ours = isinstance(given, GivenLoaders) and "batch_size" in vars(given)
+            name = batch_size_name(owners(model, given)) if batch_arg_name == "batch_size" else batch_arg_name
+            attribute = "datamodule.batch_size" if is_ours else name
+            if self._trainer.fast_dev_run:
+                self._warn("fast_dev_run is on, so that no batch size is tried")
+                return present_batch_size(owners(model, given), attribute)
+            config = self._config(
+                use_batch_size_tuning=True,
+                batch_size_mode=str(mode).lower(),
+                batch_size_target="largest",
+                compare=False,
+                batch_size_method=method,
+                batch_size_steps_per_trial=max(steps_per_trial, 3),
+                batch_size_init_val=init_val,
+                batch_size_max_trials=max_trials,
+                batch_size_attribute=attribute,
+                batch_size_margin=margin,
+                batch_size_max=max_val,
+            )
+            if (bound := init_val << min(max_trials - 1, 63)) < max_val:
+                config.batch_size_max, words = bound, words.with_names(batch_size_max="max_trials")
+            result = tune_in_words(words, self._trainer, model, given, config).batch_size
+            assert result is not None
+            if is_ours:
+                write_if_there(model, batch_arg_name, result.chosen)
+            return result.chosen
 
     def lr_find(
         self,
@@ -108,83 +132,115 @@ class Tuner:
         early_stop_threshold: float | None = 4.0,
         update_attr: bool = True,
         attr_name: str = "",
-    ) -> LRFinder | None:
+        weights_only: bool | None = None,
+    ) -> LRFinder:
         """Run an LR range test and set the suggested learning rate.
 
         Args:
             model: The LightningModule.
-            train_dataloaders: Loaders for training, or a datamodule.
+            train_dataloaders: Loaders for training, used as they are, or a datamodule.
             val_dataloaders: Accepted for compatibility; the range test does not validate.
             dataloaders: Refused: they are for evaluations.
             datamodule: The LightningDataModule.
             method: Only ``"fit"`` has a learning rate.
-            min_lr: First learning rate.
+            min_lr: First learning rate. With 0, which linear mode allows, the first one above it in ``num_training``.
             max_lr: Last learning rate.
-            num_training: Optimizer steps.
+            num_training: Optimizer steps. With fewer than 10 there is a curve but no suggestion.
             mode: ``"exponential"`` or ``"linear"``.
             early_stop_threshold: When to stop a diverging test; ``None``: never.
             update_attr: Whether to write the suggestion to the model.
-            attr_name: Name or dotted place of the learning rate; found by itself if empty.
+            attr_name: Name or dotted place of the learning rate. If empty it is ``lr`` or ``learning_rate`` at the top
+                of the model or its ``hparams``, else it is searched for.
+            weights_only: Accepted for compatibility; no checkpoint is loaded.
 
         Returns:
-            Curve and suggestion; ``None`` with ``fast_dev_run``, where nothing is tried.
+            Curve and suggestion. If the curve gives none it is ``None``, with a warning that says why; with
+            ``fast_dev_run``, or without training batches, the curve is empty.
 
         Raises:
             ConfigError: If an argument or the objects cannot be used.
-            LRSuggestionError: If there is no suggestion; says why.
         """
-        if method != "fit":
-            raise ConfigError(f"lr_find: method={method!r}: only 'fit' has a learning rate")
-        given = datamodule or self._datamodule(train_dataloaders, None, dataloaders, "fit")
-        config = self._config(
-            use_learning_rate_tuning=True,
-            lr_min=min_lr,
-            lr_max=max_lr,
-            lr_num_training=num_training,
-            lr_mode=mode,
-            lr_auto_extend=False,
-            lr_verify=False,
-            compare=False,
-            lr_early_stop_threshold=early_stop_threshold,
-            update_model_lr=update_attr,
-            lr_attribute=attr_name or None,
+        passed = (train_dataloaders, val_dataloaders, dataloaders, datamodule)
+        given, words = self._data(model, method, passed, LEARNING_RATE)
+        with lightning_errors(self._trainer, words):
+            if method != "fit":
+                raise ConfigError(f"lr_find: method={method!r}: only 'fit' has a learning rate")
+            self._refuse_callback("LearningRateFinder")
+            finder = LRFinder(str(mode).lower(), min_lr, max_lr, num_training)
+            starts_at_0 = finder.mode == "linear" and min_lr == 0
+            config = self._config(
+                use_learning_rate_tuning=True,
+                lr_min=max_lr / max(num_training, 2) if starts_at_0 else min_lr,
+                lr_max=max_lr,
+                lr_num_training=num_training,
+                lr_mode=finder.mode,
+                lr_auto_extend=False,
+                lr_verify=False,
+                compare=False,
+                lr_early_stop_threshold=early_stop_threshold,
+                update_model_lr=update_attr and num_training >= FEWEST,
+                lr_attribute=attr_name or learning_rate_name(model),
+            )
+            finder = self._find(finder, model, given, config, words)
+        if finder.value is None:
+            self._warn(f"no learning rate is suggested: {finder.reason}")
+        return finder
+
+    def _find(self, finder: LRFinder, model: Any, given: Any, config: TunerConfig, words: Wording) -> LRFinder:
+        """What there is to find: a curve, a suggestion."""
+        if self._trainer.fast_dev_run:
+            return replace(finder, reason="fast_dev_run is on, so that none is tried")
+        if self._trainer.limit_train_batches == 0:
+            return replace(finder, reason="limit_train_batches=0 leaves no batch to train on")
+        reason = ""
+        if finder.num_training < FEWEST:
+            reason = f"num_training={finder.num_training} gives too few points, {FEWEST} are needed"
+        try:
+            found = tune_in_words(words, self._trainer, model, given, config).learning_rate
+        except LRSuggestionError as error:
+            if error.curve is None:
+                raise
+            curve, suggestions, kind, value = error.curve, error.suggestions, error.kind, None
+            reason = reason or words(str(error))
+        else:
+            assert found is not None
+            curve, suggestions, kind = found.curve, found.suggestions, found.kind
+            value = None if reason else found.chosen
+        return replace(
+            finder,
+            measured=curve,
+            suggestions=suggestions,
+            suggester=config.lr_suggester,
+            kind=kind,
+            value=value,
+            reason=reason,
         )
-        result = tune(self._trainer, model, given, config, save_plot=False).learning_rate
-        if result is None:
-            return None
-        return LRFinder(result.curve, result.suggestions, result.suggester, result.chosen, result.kind)
+
+    def _data(self, model: Any, method: str, passed: tuple[Any, ...], names: Mapping[str, str]) -> tuple[Any, Wording]:
+        """The datamodule passed, or made of the loaders passed; and the words to speak of it."""
+        resize = names is BATCH_SIZE
+        words = wording("scale_batch_size" if resize else "lr_find", names)
+        with lightning_errors(self._trainer, words):
+            trainer_package(self._trainer)
+            given = data_of(self._trainer, model, method, dict(zip(PASSED, passed, strict=True)), resize)
+        if isinstance(given, GivenLoaders):
+            words = words.with_names(**{"datamodule.batch_size": f"the batch size of the {given.tuned} passed"})
+        return given, words
+
+    def _refuse_callback(self, name: str) -> None:
+        """Refuse a Trainer that will tune once more by itself."""
+        if any(cls.__name__ == name for callback in self._trainer.callbacks for cls in type(callback).__mro__):
+            raise ConfigError(
+                f"the Trainer is already configured with a `{name}` callback, which would replace what is found here "
+                "as soon as fit begins; remove it"
+            )
 
     def _config(self, **fields: Any) -> TunerConfig:
         try:
-            return TunerConfig(verbose=self._trainer.progress_bar_callback is not None, **fields)
+            return _Arguments(verbose=self._trainer.progress_bar_callback is not None, **fields)
         except ValidationError as error:
             raise ConfigError(f"Tuner: {first_problem(error)}") from error
 
-    def _datamodule(self, train: Any, val: Any, other: Any, method: str) -> Any:
-        """A datamodule of the loaders passed, or the datamodule passed in their place."""
-        for passed in (train, other):
-            if hasattr(passed, "prepare_data_per_node"):
-                return passed
-        unused = {"dataloaders": other} if method == "fit" else {"train_dataloaders": train, "val_dataloaders": val}
-        for name, passed in unused.items():
-            if passed is not None:
-                wanted = "train_dataloaders" if method == "fit" else "dataloaders"
-                raise ConfigError(f"method={method!r} does not use {name}; pass {wanted} instead")
-        if method == "fit" and train is not None:
-            loaders = {"train": train, "val": val}
-        elif method != "fit" and other is not None:
-            loaders = {METHODS[method].stages[0]: other}
-        else:
-            return None
-        if start_method(self._trainer) in ("spawn", "forkserver"):
-            raise ConfigError("loaders cannot be sent to spawned processes; pass a datamodule, or use strategy='ddp'")
-        return datamodule_of(self._trainer, **loaders)
-
-
-def _write_if_present(model: Any, name: str, value: int) -> None:
-    try:
-        setting = find_setting({"module": model}, (name,), None, "batch_arg_name")
-    except ConfigError:
-        return
-    for place in setting.places:
-        write({"module": model}, place, value)
+    def _warn(self, text: str) -> None:
+        if self._trainer.is_global_zero:
+            warnings.warn(text, stacklevel=3)

@@ -28,6 +28,8 @@ def allow_start(trainer: Any) -> None:
 
 def total_batches(trainer: Any, method: str) -> float:
     """Batches of an epoch of a Trainer's method that has begun; infinite if unknown."""
+    if getattr(trainer, METHODS[method].limit) == 0:
+        return 0.0  # the loop has not looked
     batches = getattr(trainer, METHODS[method].loop).max_batches
     return float(sum(batches) if isinstance(batches, list) else batches)
 
@@ -74,6 +76,11 @@ def validation_loaders(trainer: Any) -> Any:
 def loaders_in_use(loop: Any) -> Any:
     """The loaders that a loop has set up, as one; ``None`` if it has none."""
     return loop._combined_loader
+
+
+def running_iterator(loader: Any) -> Any:
+    """The iterator that a DataLoader with persistent workers goes on with; ``None`` if it has none."""
+    return loader._iterator
 
 
 def fetcher(trainer: Any) -> Any:

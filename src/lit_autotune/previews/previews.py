@@ -136,7 +136,7 @@ class Previews:
         on_point: Callable[[float], None],
     ) -> Preview:
         def work() -> tuple[Preview, str]:
-            return self._trained(values, plan, steps, rate_of, on_point), self.judge.name
+            return self._trained(values, steps, rate_of, on_point), self.judge.name
 
         preview, self.judge.name = separately(self._sandbox, work)
         self.steps += len(preview.losses)
@@ -145,7 +145,6 @@ class Previews:
     def _trained(
         self,
         values: Values,
-        plan: TrainingPlan,
         steps: int,
         rate_of: Callable[[int, int], float] | None,
         on_point: Callable[[float], None],

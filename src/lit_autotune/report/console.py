@@ -5,11 +5,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from lit_autotune._shared.text import Wording
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-PREFIX = "[TunerConfig::run_tuning] "
 LOG_WIDTH = 110
 
 
@@ -19,12 +20,13 @@ class Console:
     Args:
         verbose: Print at all.
         debug: Print details, too.
+        wording: Who speaks, and in which words.
     """
 
-    def __init__(self, verbose: bool = True, debug: bool = False):
+    def __init__(self, verbose: bool = True, debug: bool = False, wording: Wording | None = None):
         from rich.console import Console as RichConsole
 
-        self.verbose, self._debug = verbose, debug
+        self.verbose, self._debug, self.wording = verbose, debug, wording or Wording()
         self._rich = RichConsole(highlight=False, markup=False, quiet=not verbose)
         self.warnings: list[str] = []
 
@@ -33,7 +35,9 @@ class Console:
         from rich.text import Text
 
         # Never wrapped: a log is searched line by line.
-        self._rich.print(Text.assemble((PREFIX, "dim"), (self._encodable(text), style or "")), soft_wrap=True)
+        prefix = f"[{self.wording.speaker}] "
+        said = self._encodable(self.wording(text))
+        self._rich.print(Text.assemble((prefix, "dim"), (said, style or "")), soft_wrap=True)
 
     def text(self, text: str) -> None:
         """Print a sentence as it is, without the guide's prefix."""
@@ -51,6 +55,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Warn the user; by ``warnings.warn`` if nothing may be printed."""
+        text = self.wording(text)
         self.warnings.append(text)
         if self.verbose:
             self.line(f"⚠ {text}", "yellow")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lit_autotune.config import Method, TunerConfig
 from lit_autotune.copies.attributes import Setting
-from lit_autotune.copies.dry_run import DryRun, dry_run, training_plan
+from lit_autotune.copies.dry_run import DryRun, check_batches, dry_run, training_plan
 from lit_autotune.copies.effect import prove_effect
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.planning.plan import TrainingPlan
@@ -45,6 +45,7 @@ def plan_search(sandbox: Sandbox, setting: Setting, config: TunerConfig) -> Sear
     if max_val is not None and init_val > max_val:
         init_val = max_val
         first = dry_run(sandbox, {setting: init_val}, method)
+    check_batches(first)
     other = 2 * init_val if max_val is None or 2 * init_val <= max_val else init_val // 2
     if other:
         first = _proven(sandbox, setting, method, (init_val, other), first)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from lit_autotune._shared.text import Wording
 from lit_autotune._version import __version__
 from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import Setting, read, write
@@ -50,23 +51,42 @@ def tune(
         UnknownNameError: If the config names a strategy or suggester that no plugin provides.
         PluginError: If a plugin that was needed failed.
         BatchSizeError: If no batch size fits.
-        LRSuggestionError: If no learning rate can be suggested.
+        LRSuggestionError: If no learning rate can be suggested; carries the curve.
     """
-    module = uncompiled(module)
     config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
+    return tune_in_words(Wording(), trainer, module, datamodule, config, registry, save_plot)
+
+
+def tune_in_words(
+    wording: Wording,
+    trainer: Any,
+    module: Any,
+    datamodule: Any,
+    config: TunerConfig,
+    registry: Registry | None = None,
+    save_plot: bool = False,
+) -> TuningReport:
+    """What :func:`tune` does, for a caller who speaks to the user in other words."""
+    module = uncompiled(module)
     check_objects(trainer, module, datamodule)
-    report, changes = launch(trainer, _tune, module, datamodule, config, registry, save_plot)
+    report, changes = launch(trainer, _tune, module, datamodule, config, registry, save_plot, wording)
     if runs_elsewhere(trainer):
         _write_all(owners(module, datamodule), changes)
     return report
 
 
 def _tune(
-    trainer: Any, module: Any, datamodule: Any, config: TunerConfig, registry: Registry | None, save_plot: bool
+    trainer: Any,
+    module: Any,
+    datamodule: Any,
+    config: TunerConfig,
+    registry: Registry | None,
+    save_plot: bool,
+    wording: Wording,
 ) -> tuple[TuningReport, dict[Setting, Any]]:
     """Tune in one of the Trainer's processes; returns the report and what was written to the objects there."""
     start = time.perf_counter()
-    console = Console(config.verbose and trainer.is_global_zero, config.is_debug)
+    console = Console(config.verbose and trainer.is_global_zero, config.is_debug, wording)
     registry = registry or Registry.load()
     _check_names(config, registry, console)
     steps = [step for step in registry.steps if step.is_enabled(config)]

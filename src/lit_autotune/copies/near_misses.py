@@ -29,7 +29,8 @@ def near_misses(owners: Mapping[str, object], names: tuple[str, ...]) -> str:
 
 
 def _misses(owner: str, root: object, names: tuple[str, ...]) -> Iterator[str]:
-    pattern, maker = NEAR.get(names[0]), MAKER if names[0] == "lr" else None
+    first = next(iter(names), "")
+    pattern, maker = NEAR.get(first), MAKER if first == "lr" else None
     for path, container in walk(root):
         for name, value in (_proper(container, names) | children(container)).items():
             place = ".".join((owner, *path, name))

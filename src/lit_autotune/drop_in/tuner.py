@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import Field, ValidationError
-
-from lit_autotune._shared.text import Wording, first_problem
+from lit_autotune._shared.text import Wording
 from lit_autotune.config import Method, TunerConfig
 from lit_autotune.copies.owners import owners
+from lit_autotune.drop_in.arguments import FEWEST, bound_size, make_config, refuse_callback
 from lit_autotune.drop_in.errors import lightning_errors
 from lit_autotune.drop_in.loaders import GivenLoaders, data_of
 from lit_autotune.drop_in.lr_finder import LRFinder
@@ -20,15 +19,6 @@ from lit_autotune.internals.packages import trainer_package
 from lit_autotune.tuning.orchestrator import tune_in_words
 
 PASSED = ("train_dataloaders", "val_dataloaders", "dataloaders", "datamodule")
-
-FEWEST = 10
-"""With fewer points there is a curve, but no suggestion."""
-
-
-class _Arguments(TunerConfig):
-    """What the Tuner may be asked for besides."""
-
-    lr_num_training: int = Field(100, ge=1)
 
 
 class Tuner:
@@ -89,14 +79,15 @@ class Tuner:
         passed = (train_dataloaders, val_dataloaders, dataloaders, datamodule)
         given, words = self._data(model, method, passed, BATCH_SIZE)
         with lightning_errors(self._trainer, words):
-            self._refuse_callback("BatchSizeFinder")
+            refuse_callback(self._trainer, "BatchSizeFinder")
             is_ours = isinstance(given, GivenLoaders) and "batch_size" in vars(given)
             name = batch_size_name(owners(model, given)) if batch_arg_name == "batch_size" else batch_arg_name
             attribute = "datamodule.batch_size" if is_ours else name
             if self._trainer.fast_dev_run:
                 self._warn("fast_dev_run is on, so that no batch size is tried")
                 return present_batch_size(owners(model, given), attribute)
-            config = self._config(
+            config = make_config(
+                self._trainer,
                 use_batch_size_tuning=True,
                 batch_size_mode=str(mode).lower(),
                 batch_size_target="largest",
@@ -109,9 +100,7 @@ class Tuner:
                 batch_size_margin=margin,
                 batch_size_max=max_val,
             )
-            if (bound := init_val << min(max_trials - 1, 63)) < max_val:
-                config.batch_size_max, words = bound, words.with_names(batch_size_max="max_trials")
-            result = tune_in_words(words, self._trainer, model, given, config).batch_size
+            result = tune_in_words(bound_size(config, words), self._trainer, model, given, config).batch_size
             assert result is not None
             if is_ours:
                 write_if_there(model, batch_arg_name, result.chosen)
@@ -165,10 +154,11 @@ class Tuner:
         with lightning_errors(self._trainer, words):
             if method != "fit":
                 raise ConfigError(f"lr_find: method={method!r}: only 'fit' has a learning rate")
-            self._refuse_callback("LearningRateFinder")
+            refuse_callback(self._trainer, "LearningRateFinder")
             finder = LRFinder(str(mode).lower(), min_lr, max_lr, num_training)
             starts_at_0 = finder.mode == "linear" and min_lr == 0
-            config = self._config(
+            config = make_config(
+                self._trainer,
                 use_learning_rate_tuning=True,
                 lr_min=max_lr / max(num_training, 2) if starts_at_0 else min_lr,
                 lr_max=max_lr,
@@ -226,20 +216,6 @@ class Tuner:
         if isinstance(given, GivenLoaders):
             words = words.with_names(**{"datamodule.batch_size": f"the batch size of the {given.tuned} passed"})
         return given, words
-
-    def _refuse_callback(self, name: str) -> None:
-        """Refuse a Trainer that will tune once more by itself."""
-        if any(cls.__name__ == name for callback in self._trainer.callbacks for cls in type(callback).__mro__):
-            raise ConfigError(
-                f"the Trainer is already configured with a `{name}` callback, which would replace what is found here "
-                "as soon as fit begins; remove it"
-            )
-
-    def _config(self, **fields: Any) -> TunerConfig:
-        try:
-            return _Arguments(verbose=self._trainer.progress_bar_callback is not None, **fields)
-        except ValidationError as error:
-            raise ConfigError(f"Tuner: {first_problem(error)}") from error
 
     def _warn(self, text: str) -> None:
         if self._trainer.is_global_zero:

@@ -163,7 +163,7 @@ class _Rebinder:
 
     def _leads_to_copies(self, value: Any) -> bool:
         """Whether it refers to an object that was copied, however indirectly."""
-        pending, seen = [value], set[int]()
+        pending, seen = [value, *_references(value)], {id(value)}
         while pending and len(seen) < MOST:
             value = pending.pop()
             if id(value) in self._memo:

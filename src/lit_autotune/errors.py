@@ -61,6 +61,10 @@ class TuningError(AutotuneError):
     exit_code = ExitCode.NO_ANSWER
 
 
+class OtherRankError(TuningError):
+    """What another process raised, told by name and text."""
+
+
 class BatchSizeError(TuningError):
     """No batch size could be found."""
 
@@ -75,3 +79,10 @@ class EstimateError(TuningError):
 
 class TooLittleDataError(Exception):
     """Raised by a probe when the data cannot fill one batch of that size."""
+
+
+def is_users_own(error: BaseException) -> bool:
+    """Whether an exception is of the user's code, here or on another rank, and says nothing of memory or data."""
+    if isinstance(error, AutotuneError):
+        return isinstance(error, OtherRankError)
+    return isinstance(error, Exception) and not isinstance(error, MemoryError | TooLittleDataError)

@@ -1,17 +1,26 @@
 """A look at what a fit comes to: everything is set up on copies, up to the first batch."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.ranks import on_all_ranks
-from lit_autotune.copies.sandbox import Copies, Sandbox, SeenEnoughError
-from lit_autotune.internals.loops import allow_start, count_samples, most_samples, total_batches
+from lit_autotune.copies.sandbox import Copies, Sandbox, SeenEnoughError, overrides
+from lit_autotune.copies.supplies import shapes_of, supplies_of
+from lit_autotune.internals.loops import (
+    allow_start,
+    count_samples,
+    has_validation_loaders,
+    loaders_in_use,
+    total_batches,
+    validation_loaders,
+)
 from lit_autotune.internals.methods import METHODS
 from lit_autotune.internals.tensors import nested_schedulers
 from lit_autotune.planning.plan import TrainingPlan, plan_training
+from lit_autotune.planning.supply import Shapes, Supply
 
 DEFAULT_EPOCHS = 1000
 """Of a Trainer that was given neither ``max_epochs`` nor ``max_steps``."""
@@ -23,37 +32,66 @@ class DryRun:
 
     Attributes:
         batch_size: Samples in the first training batch; ``None`` if it holds no tensor.
+        shapes: The sizes of all that the first batch is made of.
         batches: Training batches in an epoch; infinite if unknown.
-        most: The largest batch size the data can fill; ``None`` if unknown.
+        supplies: What the loaders say of themselves.
+        validation: The same for the validation of a fit; empty if there is none, or it was not asked for.
         rates: For each parameter group the learning rate that its training is about.
         defaults: Each optimizer's own default rate, which no scheduler changes.
         schedulers: Class names of the learning-rate schedulers, and of those that they are made of.
     """
 
     batch_size: int | None
+    shapes: Shapes
     batches: float
-    most: int | None
+    supplies: tuple[Supply, ...]
+    validation: tuple[Supply, ...]
     rates: tuple[float, ...]
     defaults: tuple[float, ...]
     schedulers: tuple[str, ...]
 
 
-def dry_run(sandbox: Sandbox, values: Values, method: str = "fit") -> DryRun:
-    """Set everything up on copies, up to the first batch of a Trainer's method."""
-    runs = on_all_ranks(sandbox.trainer, lambda: _dry_run(sandbox, values, method))
-    return replace(runs[0], most=min((run.most for run in runs if run.most is not None), default=None))
+def dry_run(sandbox: Sandbox, values: Values, method: str = "fit", validates: bool = False) -> DryRun:
+    """Set everything up on copies, up to the first batch of a Trainer's method.
+
+    Args:
+        sandbox: Makes the copies.
+        values: What to write to them.
+        method: The method.
+        validates: Whether to look at the loaders of a fit's validation, too.
+    """
+    runs = on_all_ranks(sandbox.trainer, lambda: _dry_run(sandbox, values, method, validates))
+    return replace(
+        runs[0],
+        supplies=_least(run.supplies for run in runs),
+        validation=_least(run.validation for run in runs),
+    )
 
 
-def _dry_run(sandbox: Sandbox, values: Values, method: str) -> DryRun:
+def _least(supplies_by_rank: Iterable[tuple[Supply, ...]]) -> tuple[Supply, ...]:
+    """Loader by loader what the rank with the fewest samples has."""
+    return tuple(
+        min(loaders, key=lambda supply: math.inf if supply.samples is None else supply.samples)
+        for loaders in zip(*supplies_by_rank, strict=True)
+    )
+
+
+def _dry_run(sandbox: Sandbox, values: Values, method: str, validates: bool) -> DryRun:
     copies = sandbox.copies(values)
     seen: list[Any] = []
     rates: list[float] = []
+    validation: list[Supply] = []
+    validates = validates and copies.trainer.limit_val_batches and overrides(copies.module, "validation_step")
 
     def note_rates(original: Callable[[], Any]) -> None:
         # Before the first step: the module's own optimizer_step may change them.
         peaks = _peaks(copies.trainer)
         groups = [group for optimizer in copies.trainer.optimizers for group in optimizer.param_groups]
         rates.extend(peaks.get(id(group), _main_rate(group)) for group in groups)
+        if validates and has_validation_loaders(copies.trainer):
+            # Not yet shared among the ranks, as those of the training are.
+            whole, ranks = supplies_of(validation_loaders(copies.trainer)), copies.trainer.world_size
+            validation.extend(one._replace(samples=one.samples and one.samples // ranks) for one in whole)
         original()
 
     def stop(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -68,8 +106,10 @@ def _dry_run(sandbox: Sandbox, values: Values, method: str) -> DryRun:
     optimizers = copies.trainer.optimizers
     return DryRun(
         batch_size=count_samples(copies.trainer, seen[0]) if seen else None,
+        shapes=shapes_of(seen[0]) if seen else {},
         batches=total_batches(copies.trainer, method),
-        most=most_samples(copies.trainer, method),
+        supplies=supplies_of(loaders_in_use(getattr(copies.trainer, METHODS[method].loop))),
+        validation=tuple(validation),
         rates=tuple(rates),
         defaults=tuple(float(optimizer.defaults.get("lr", math.nan)) for optimizer in optimizers),
         schedulers=tuple(type(scheduler).__name__ for scheduler in _schedulers(copies.trainer)),

@@ -37,5 +37,5 @@ def _batch_size(loader: Any) -> int | None:
     if isinstance(loader, dict | list | tuple):
         parts = loader.values() if isinstance(loader, dict) else loader
         return next((size for part in parts if (size := _batch_size(part))), None)
-    size = getattr(loader, "batch_size", None) or getattr(getattr(loader, "batch_sampler", None), "batch_size", None)
-    return size if isinstance(size, int) else None
+    parts = (loader, getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None))
+    return next((size for part in parts if isinstance(size := getattr(part, "batch_size", None), int)), None)

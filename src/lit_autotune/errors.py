@@ -5,7 +5,7 @@ Every message is one line that says where, what, and what to do. Exceptions of t
 """
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -29,6 +29,8 @@ class AutotuneError(Exception):
     """Base class of every error that lit-autotune raises itself."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
+    report: Any = None
+    """The :class:`~lit_autotune.TuningReport` of what was found before the error; ``None`` if nothing was."""
 
 
 class ConfigError(AutotuneError):

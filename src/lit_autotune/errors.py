@@ -29,6 +29,8 @@ class AutotuneError(Exception):
     """Base class of every error that lit-autotune raises itself."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
+    report: Any = None
+    """The :class:`~lit_autotune.TuningReport` of what was found before the error; ``None`` if nothing was."""
 
 
 class ConfigError(AutotuneError):
@@ -61,6 +63,10 @@ class TuningError(AutotuneError):
     exit_code = ExitCode.NO_ANSWER
 
 
+class OtherRankError(TuningError):
+    """What another process raised, told by name and text."""
+
+
 class BatchSizeError(TuningError):
     """No batch size could be found."""
 
@@ -85,3 +91,10 @@ class EstimateError(TuningError):
 
 class TooLittleDataError(Exception):
     """Raised by a probe when the data cannot fill one batch of that size."""
+
+
+def is_users_own(error: BaseException) -> bool:
+    """Whether an exception is of the user's code, here or on another rank, and says nothing of memory or data."""
+    if isinstance(error, AutotuneError):
+        return isinstance(error, OtherRankError)
+    return isinstance(error, Exception) and not isinstance(error, MemoryError | TooLittleDataError)

@@ -22,8 +22,9 @@ class BatchSizeTrial(Record):
 
     Attributes:
         batch_size: The size tried, in samples.
-        outcome: ``"fits"``; ``"out_of_memory"``; ``"over_budget"`` when it ran but took more than it may; or
-            ``"too_little_data"`` when the training data cannot fill one batch of that size.
+        outcome: ``"fits"``; ``"out_of_memory"``; ``"over_budget"`` when it ran but took more than it may;
+            ``"too_little_data"`` when the training data cannot fill one batch of that size; or ``"cannot_be_used"``
+            when the user's own code raises an error with it, but not with other sizes.
         seconds: Wall time of the trial, in seconds.
         message: First line of the error that ended it, if one did.
         peak_bytes: Memory at its peak; ``None`` where it could not be measured.
@@ -31,7 +32,7 @@ class BatchSizeTrial(Record):
     """
 
     batch_size: int
-    outcome: Literal["fits", "out_of_memory", "over_budget", "too_little_data"]
+    outcome: Literal["fits", "out_of_memory", "over_budget", "too_little_data", "cannot_be_used"]
     seconds: float
     message: str = ""
     peak_bytes: int | None = None
@@ -104,7 +105,10 @@ class SearchSpace:
 
 
 BatchSizeSearch = Generator[int, BatchSizeTrial, None]
-"""Ask and tell in one object: it yields a batch size to try and is sent the trial. It ends when it has seen enough."""
+"""Ask and tell in one object: it yields a batch size to try and is sent the trial. It ends when it has seen enough.
+
+Where the size asked for cannot be used but the one below it fits, it is sent the trial of that one.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,31 @@ def test_users_own_error_keeps_its_traceback(project):
     done = autotune("tune", "train.py:broken")
     assert done.returncode == 1
     assert 'raise RuntimeError("my own mistake")' in done.stderr
+    assert "setup_target" not in done.stderr
+
+
+def test_what_was_found_before_an_error_is_kept(project):
+    """`--report` is written, `--write` is not: its file is as before, and one that was only made is gone."""
+    change_net(project, RISING)
+    done = autotune("tune", "--report", "report.json", "--write", "pinned.toml")
+    assert done.returncode == 3
+    assert "what was found before the error is kept in report.json" in done.stderr
+    report = TuningReport.model_validate_json((project / "report.json").read_text())
+    assert report.batch_size.chosen == 32
+    assert report.learning_rate is None
+    assert not (project / "pinned.toml").exists()
+    assert (project / "autotune.toml").read_text() == CONFIG
+
+
+def test_the_users_code_does_not_see_our_arguments(project):
+    """A script that parses a command line gets an empty one; if it needs more, that is said."""
+    train = project / "train.py"
+    train.write_text(train.read_text() + "\nimport argparse\nparser = argparse.ArgumentParser()\nparser.parse_args()\n")
+    assert autotune("tune", "train.py:MyNet", "train.py:MyData", *QUICK).returncode == 0
+    train.write_text(train.read_text().replace("parser.parse_args()", "parser.add_argument('x'); parser.parse_args()"))
+    done = autotune("tune", "train.py:MyNet", "train.py:MyData")
+    assert done.returncode == 2
+    assert "args=[...]" in done.stderr
 
 
 def change_net(project, methods):

@@ -97,12 +97,12 @@ def test_max_batches(in_fit):
 
 def test_combined_loader(in_fit):
     """``_combined_loader`` holds the loaders, flattened."""
-    assert in_fit(lambda trainer, module: loops.most_samples(trainer, "fit")) == 256
     assert len(in_fit(lambda trainer, module: loops.loaders_in_use(trainer.fit_loop).flattened)) == 1
 
 
 def test_data_source(in_fit):
-    """``_data_source.dataloader()`` gives what the user's hooks return."""
+    """``_data_source.dataloader()`` gives what the user's hooks return, if ``is_defined()``."""
+    assert in_fit(lambda trainer, module: loops.has_validation_loaders(trainer))
     assert len(in_fit(lambda trainer, module: loops.train_loaders(trainer))) == 16
     assert len(in_fit(lambda trainer, module: loops.validation_loaders(trainer))) == 16
 

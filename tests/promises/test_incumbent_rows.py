@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, Re
 from torch.utils.data import DataLoader
 
 from lit_autotune import ConfigError, Tuner
+from lit_autotune.comparison.first_steps import FIRST_STEPS
 from support import tuning
 from support.models import AS_FOUND, Blobs, Net, RandomBlobs, RandomNet, quiet_trainer
 from support.rigged import fitted
@@ -51,7 +52,7 @@ class ValidatedNet(Net):
 
 
 def test_range_test_runs_once_and_not_in_each_trial():
-    """3088: a trial is three steps; only after the last one the range test runs."""
+    """3088: a trial is three steps; but for its first steps, the range test runs after the last one only."""
     sizes = []
 
     class Sizes(Net):
@@ -61,7 +62,8 @@ def test_range_test_runs_once_and_not_in_each_trial():
 
     report = tuned(Sizes(), Blobs(samples=1024))
     points = len(report.learning_rate.curve.losses)
-    assert sizes == [size for size in (2, 4, 8, 16, 32) for _ in range(3)] + [32] * points
+    trials = [size for size in (2, 4, 8, 16, 32) for _ in range(3)]
+    assert sizes == [2] * FIRST_STEPS + trials + [32] * points
 
 
 def test_datamodule_inside_another():

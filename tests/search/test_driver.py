@@ -191,8 +191,7 @@ def test_other_exceptions_come_through(strategy, error):
     mistake = error("mine")
 
     def probe(size):
-        if size > 4:
-            raise mistake
+        raise mistake
 
     with pytest.raises(error) as caught:
         search_batch_size(probe, strategy=STRATEGIES[strategy])
@@ -451,3 +450,104 @@ def test_errors_that_the_line_does_not_know_of(strategy, peak, limit, init_val):
     size, _ = search_batch_size(probe, strategy=STRATEGIES[strategy], init_val=init_val, budget=budget, max_trials=MANY)
     share = {"binsearch": 1.0, "predictive": 0.95, "power": 0.5}[strategy]
     assert share * possible <= size <= possible
+
+
+class OwnError(Exception):
+    """What the user's own code raises."""
+
+
+@st.composite
+def troubles(draw):
+    """The sizes that cannot be used: too small, too large, holes."""
+    low, high = draw(st.integers(1, 200)), draw(st.none() | st.integers(100, 5000))
+    step = draw(st.none() | st.integers(3, 50))
+    return lambda size: size < low or (high is not None and size > high) or bool(step and size % step == 1)
+
+
+def troubled(limit, is_bad, tried):
+    """A probe whose own code fails with some sizes."""
+
+    def probe(size):
+        tried.append(size)
+        if is_bad(size):
+            raise OwnError(f"not with {size}")
+        if size > limit:
+            raise MemoryError(f"{size} samples do not fit")
+
+    return probe
+
+
+@quick
+@given(
+    limit=sizes,
+    is_bad=troubles(),
+    init_val=sizes,
+    present=st.none() | sizes,
+    max_val=maybe_max,
+    max_trials=st.integers(1, 40),
+    strategy=strategies,
+    margin=margins,
+)
+def test_sizes_that_cannot_be_used(limit, is_bad, init_val, present, max_val, max_trials, strategy, margin):
+    """The answer was run and can be used; no size is run twice; the user's error comes out only if nothing
+    worked, or the present size has it, too.
+    """
+    tried = []
+    probe = troubled(limit, is_bad, tried)
+    arguments = {"init_val": init_val, "present": present, "max_val": max_val, "max_trials": max_trials}
+    try:
+        size, trials = search_batch_size(probe, strategy=STRATEGIES[strategy], margin=margin, **arguments)
+    except BatchSizeError:
+        assert not any(size <= limit or is_bad(size) for size in tried)
+    except OwnError:
+        assert any(map(is_bad, tried))
+        assert not any(size <= limit and not is_bad(size) for size in tried) or is_bad(present)
+    else:
+        assert size in tried
+        assert not is_bad(size)
+        assert size <= limit
+        assert {t.batch_size for t in trials if t.outcome == "cannot_be_used"} == set(filter(is_bad, tried))
+    assert len(tried) == len(set(tried)) <= max_trials
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_too_small_sizes_are_passed(strategy):
+    """If the first sizes cannot be used the search goes on from a larger one, as far as without them."""
+    for present in (None, 20, 48):
+        found = search_batch_size(
+            troubled(1000, lambda size: size < 20, []), strategy=STRATEGIES[strategy], present=present, max_val=640
+        )[0]
+        assert found >= 320
+
+
+@pytest.mark.parametrize("strategy", ["binsearch", "predictive"])
+def test_a_maximum_of_the_users_own_is_a_limit(strategy):
+    """Sizes above the user's own maximum cannot be used; the largest below it is found."""
+    found, _ = search_batch_size(troubled(10**6, lambda size: size > 100, []), strategy=STRATEGIES[strategy])
+    assert found == 100
+
+
+def test_a_hole_is_no_limit():
+    """A size that cannot be used while the one below it fits does not end the search."""
+    found, _ = search_batch_size(troubled(512, lambda size: size == 16, []), strategy=STRATEGIES["power"], max_val=512)
+    assert found >= 256
+
+
+def test_an_error_of_the_present_size_is_the_users_own():
+    """It comes out as it is, with a note of the sizes, after two trials."""
+    tried = []
+    with pytest.raises(OwnError) as caught:
+        search_batch_size(troubled(1000, lambda size: True, tried), strategy=STRATEGIES["power"], present=16)
+    assert tried == [2, 16]
+    assert "batch size 2, 16 (the present one)" in caught.value.__notes__[0]
+    assert caught.value.__context__ is None
+
+
+def test_an_error_of_ours_ends_the_search():
+    """Only the user's own errors make a size unusable."""
+
+    def probe(size):
+        raise PluginError("no")
+
+    with pytest.raises(PluginError):
+        search_batch_size(probe, strategy=STRATEGIES["power"])

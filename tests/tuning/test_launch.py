@@ -101,7 +101,7 @@ def test_one_rank_out_of_memory_decides_for_all(strategy):
 def test_an_error_on_one_rank_ends_the_tuning_on_all(strategy):
     """Rank 1's own error comes out there as it is; rank 0 says which rank failed. No object is changed."""
     found = run(strategy, "error")
-    assert found["found_0"]["error"] == "TuningError: on rank 1: ValueError: only rank 1 fails"
+    assert found["found_0"]["error"] == "OtherRankError: on rank 1: ValueError: only rank 1 fails"
     if strategy == "ddp":
         assert found["found_1"]["error"] == "ValueError: only rank 1 fails"
     assert {one["batch_size"] for one in found.values()} == {16}

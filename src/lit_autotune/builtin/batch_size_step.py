@@ -39,7 +39,10 @@ def prepare(context: "TuningContext") -> "SearchPlan":
 
     setting = find(context)
     context.console.debug(f"batch size is kept in {setting}")
-    return plan_search(context.sandbox, setting, context.config)
+    plan = plan_search(context.sandbox, setting, context.config)
+    if plan.refused:
+        context.console.warn(f"{plan.refused}; the search begins with {plan.init_val}")
+    return plan
 
 
 def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
@@ -63,6 +66,9 @@ def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
     is_auto = config.batch_size_target == "auto"
     thrift = Thrift(plan.training, plan.setting.value) if is_auto and plan.training else None
     largest, trials = _search(context, plan, budget, thrift)
+    if unusable := [trial for trial in trials if trial.outcome == "cannot_be_used"]:
+        sizes = ", ".join(str(trial.batch_size) for trial in unusable)
+        console.warn(f"batch sizes that cannot be used, your own code fails with them: {sizes} ({unusable[0].message})")
     context.previews.score_at_most(largest)
     chosen, reason = _choose(context, plan, largest, trials)
     limit = what_limits(trials, config.batch_size_max_trials, plan.max_val, plan.data_hold, thrift)
@@ -103,12 +109,12 @@ def _search(
     config, console, sandbox = context.config, context.console, context.sandbox
     strategy = context.registry.strategy(config.batch_size_mode)
     steps, method, batches = config.batch_size_steps_per_trial, config.batch_size_method, config.batch_size_probe
-    spec = TrialSpec(plan.setting, steps, method, batches, plan.samples_per_unit)
+    spec = TrialSpec(plan.setting, steps, method, batches, plan.filling)
     with (
         console.progress("batch size", config.batch_size_max_trials) as advance,
         enforced(budget, sandbox.trainer.strategy.root_device),
         quick_release(),
-        TrialRunner(sandbox, spec, budget, config.trial_isolation, console.warn) as runner,
+        TrialRunner(sandbox, spec, budget, config.trial_isolation, console.warn, plan.epoch) as runner,
     ):
 
         def probe(size: int) -> Measurement:
@@ -126,9 +132,15 @@ def _search(
             budget=budget.usable if budget else None,
             first_guess=_first_guess(context, plan, budget, base) if strategy.uses_estimate else None,
             base=base,
+            present=_present(plan),
             margin=config.batch_size_margin,
             on_trial=functools.partial(_tell, context),
         )
+
+
+def _present(plan: "SearchPlan") -> int | None:
+    value = plan.setting.value
+    return int(value) if value is not None and value >= 1 else None
 
 
 def _tell(context: "TuningContext", trial: BatchSizeTrial) -> None:
@@ -136,7 +148,9 @@ def _tell(context: "TuningContext", trial: BatchSizeTrial) -> None:
     console = context.console
     sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))
     console.line(f"  {sign} batch size {trial.batch_size}: {outcome} ({trial.seconds:.2f} s)")
-    if trial.message:
+    if trial.outcome == "cannot_be_used":
+        console.line(f"    {trial.message}")
+    elif trial.message:
         console.debug(f"    {trial.message}")
     context.registry.notify("lit_autotune_trial_finished", console.warn, trial=trial)
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lit_autotune.report.results import LearningRateResult
     from lit_autotune.tuning.context import TuningContext
 
-WAYS = {"exponential": "exponentially", "linear": "linearly"}
-
 
 def prepare(context: "TuningContext") -> "RatePlan":
     """Find the setting and prove that it changes the optimizer's learning rate.
@@ -64,6 +62,13 @@ def _check_optimizers(seen: "DryRun", index: int) -> None:
         )
 
 
+def begin(context: "TuningContext") -> "RatePlan":
+    """Prepare, and make the first steps; raises what :func:`prepare` does, and if there is no loss to read."""
+    from lit_autotune.comparison.first_steps import make_first_steps
+
+    return make_first_steps(context, prepare(context))
+
+
 def _present_size(context: "TuningContext") -> int | None:
     """The present batch size, if it can be found."""
     try:
@@ -102,12 +107,13 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
     Raises:
         LRSuggestionError: If the chosen suggester has no answer.
     """
+    from lit_autotune.comparison.first_steps import announce
     from lit_autotune.comparison.rate_search import find_rate
     from lit_autotune.report.results import LearningRateResult
 
     config, console = context.config, context.console
     training = _training(context, plan)
-    _announce(context, training)
+    announce(context, training)
     found = find_rate(context, plan, {}, training)
     raced = convert(found.rate, plan.kind, "constant") if found.races and found.rate is not None else None
     plot_path = _save_plot(context, found.curve, found.suggestions, raced)
@@ -136,19 +142,6 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
         step_seconds=found.step_seconds,
         plot_path=plot_path,
     )
-
-
-def _announce(context: "TuningContext", training: "TrainingPlan") -> None:
-    config, console = context.config, context.console
-    console.banner("LEARNING RATE FINDER (LR Range Test)")
-    console.line(f"LR range: [{config.lr_min:.2e}, {config.lr_max:.2e}]")
-    console.line(f"Training iterations: {config.lr_num_training}")
-    if training.steps is not None and config.lr_num_training > training.steps:
-        console.warn(
-            f"the range test makes {config.lr_num_training} optimizer steps, the whole training only {training.steps}; "
-            "lower lr_num_training, or set the learning rate by hand"
-        )
-    console.line(f"Training while {WAYS[config.lr_mode]} increasing LR...")
 
 
 def _apply(context: "TuningContext", plan: "RatePlan", value: float) -> bool:
@@ -191,7 +184,7 @@ def lit_autotune_steps() -> list[TuningStep]:
             order=200,
             is_enabled=lambda config: config.use_learning_rate_tuning,
             check=find,
-            prepare=prepare,
+            prepare=begin,
             run=run,
             summary="suggest a learning rate from an LR range test",
         )

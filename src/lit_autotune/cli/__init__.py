@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from lit_autotune._version import __version__
 from lit_autotune.cli import config, estimate, fit, init, plugins, suggest, tune
 from lit_autotune.errors import AutotuneError, ExitCode
+from lit_autotune.tuning.tracebacks import fold
 
 DESCRIPTION = """\
 Find the batch size that fits in memory, then a learning rate that works,
@@ -57,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return _interrupted()
+    except Exception as error:
+        if not getattr(arguments, "is_debug", False):
+            fold(error)
+        raise
     except SystemExit as error:
         # Lightning ends a fit that was stopped with Ctrl-C by sys.exit(1)
         if isinstance(error.__context__, KeyboardInterrupt):

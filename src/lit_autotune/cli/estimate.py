@@ -3,7 +3,7 @@
 import argparse
 
 from lit_autotune.cli import common
-from lit_autotune.cli.objects import add_target_options, make_experiment
+from lit_autotune.cli.objects import add_target_options, make_experiment, no_arguments
 from lit_autotune.errors import BatchSizeError
 
 
@@ -40,9 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
     from lit_autotune.report.console import Console
     from lit_autotune.report.tables import show_estimates
 
-    estimates = estimate_batch_sizes(
-        *experiment.setup_target(), memory=arguments.memory, config=experiment.tuner_config
-    )
+    with no_arguments():
+        objects = experiment.setup_target()
+    estimates = estimate_batch_sizes(*objects, memory=arguments.memory, config=experiment.tuner_config)
     show_estimates(Console(), estimates)
     if not any(estimate.batch_size for estimate in estimates):
         raise BatchSizeError("not even batch size 1 fits; use lower precision, a smaller model or more memory")

@@ -1,6 +1,9 @@
 """What the commands that need the user's objects share."""
 
 import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +44,26 @@ def make_experiment(
     if not experiment.module_config:
         raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
     return experiment
+
+
+@contextlib.contextmanager
+def no_arguments() -> Iterator[None]:
+    """While the user's code is imported and called: the arguments of the command are not meant for it.
+
+    Raises:
+        ConfigError: If it ends the program, as a parser does that misses arguments.
+    """
+    before = sys.argv
+    sys.argv = before[:1]
+    try:
+        yield
+    except SystemExit as error:
+        raise ConfigError(
+            f"your code ended the program with exit code {error.code} while it was imported or called; if it parses a "
+            "command line, have it parse arguments of its own, such as LightningCLI(..., args=[...])"
+        ) from error
+    finally:
+        sys.argv = before
 
 
 def _point_to(experiment: "ExperimentConfig", table: str, target: str) -> None:

@@ -1,11 +1,12 @@
 """``autotune tune``: tune only."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lit_autotune.cli import common
-from lit_autotune.cli.objects import add_target_options, make_experiment
+from lit_autotune.cli.objects import add_target_options, make_experiment, no_arguments
 from lit_autotune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,14 +67,33 @@ def tune_experiment(
     experiment = make_experiment(arguments, settings, switched_on)
     # Files are opened before the tuning: to find out afterwards that one cannot be written would be expensive.
     document = open_document(arguments.write, settings.path) if arguments.write else None
-    for flag, path in (("--report", arguments.report), ("--write", arguments.write)):
-        if path:
-            _make_writable(flag, path)
-    trainer, module, datamodule = experiment.setup_target()
-    experiment.tune(trainer, module, datamodule, registry=registry)
+    outputs = [(flag, path) for flag, path in (("--report", arguments.report), ("--write", arguments.write)) if path]
+    made = [path for _, path in outputs if not path.exists()]
+    for flag, path in outputs:
+        _make_writable(flag, path)
+    with no_arguments():
+        trainer, module, datamodule = experiment.setup_target()
+    try:
+        experiment.tune(trainer, module, datamodule, registry=registry)
+    except BaseException:
+        if trainer.is_global_zero:
+            _keep(arguments, experiment.report, made)
+        raise
     if experiment.report is not None and trainer.is_global_zero:
         _write_outputs(arguments, experiment.report, document)
     return experiment, trainer, module, datamodule
+
+
+def _keep(arguments: argparse.Namespace, report: "TuningReport | None", made: list[Path]) -> None:
+    """Write the report of what was found before the tuning failed; values are pinned only if all were found."""
+    if report is not None and arguments.report:
+        arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
+        print(f"autotune: what was found before the error is kept in {arguments.report}", file=sys.stderr)
+    elif report is not None:
+        print("autotune: something was found before the error; --report FILE would keep it", file=sys.stderr)
+    for path in made:
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()
 
 
 def _write_outputs(arguments: argparse.Namespace, report: "TuningReport", document: Any) -> None:

@@ -2,20 +2,29 @@
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.guard import LeakError
-from lit_autotune.copies.owners import Copies
+from lit_autotune.copies.owners import Copies, overrides
 from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.copies.rates import HighestRates, all_schedulers, highest_rates
 from lit_autotune.copies.sandbox import Sandbox, SeenEnoughError
+from lit_autotune.copies.supplies import shapes_of, supplies_of
 from lit_autotune.errors import ConfigError
-from lit_autotune.internals.loops import allow_start, count_samples, most_samples, total_batches
+from lit_autotune.internals.loops import (
+    allow_start,
+    count_samples,
+    has_validation_loaders,
+    loaders_in_use,
+    total_batches,
+    validation_loaders,
+)
 from lit_autotune.internals.methods import METHODS
 from lit_autotune.planning.plan import TrainingPlan, plan_training
+from lit_autotune.planning.supply import Shapes, Supply
 
 DEFAULT_EPOCHS = 1000
 """Of a Trainer that was given neither ``max_epochs`` nor ``max_steps``."""
@@ -27,8 +36,10 @@ class DryRun:
 
     Attributes:
         batch_size: Samples in the first training batch; ``None`` if it holds no tensor.
+        shapes: The sizes of all that the first batch is made of.
         batches: Training batches in an epoch; infinite if unknown.
-        most: The largest batch size the data can fill; ``None`` if unknown.
+        supplies: What the loaders say of themselves.
+        validation: The same for the validation of a fit; empty if there is none, or it was not asked for.
         rates: For each parameter group the highest learning rate of its schedule; NaN if it has none.
         still_rising: Whether the training ends before they stop to rise.
         defaults: Each optimizer's own default rate, which no scheduler changes.
@@ -36,15 +47,19 @@ class DryRun:
     """
 
     batch_size: int | None
+    shapes: Shapes
     batches: float
-    most: int | None
+    supplies: tuple[Supply, ...]
+    validation: tuple[Supply, ...]
     rates: tuple[float, ...]
     still_rising: bool
     defaults: tuple[float, ...]
     schedulers: tuple[str, ...]
 
 
-def dry_run(sandbox: Sandbox, values: Values, method: str = "fit", with_schedule: bool = False) -> DryRun:
+def dry_run(
+    sandbox: Sandbox, values: Values, method: str = "fit", with_schedule: bool = False, validates: bool = False
+) -> DryRun:
     """Set everything up on copies, up to the first batch of a Trainer's method.
 
     Args:
@@ -52,27 +67,44 @@ def dry_run(sandbox: Sandbox, values: Values, method: str = "fit", with_schedule
         values: What to write to them.
         method: The Trainer's method.
         with_schedule: Go through the schedule of the learning rates, too; there are no ``rates`` otherwise.
+        validates: Whether to look at the loaders of a fit's validation, too.
     """
-    runs = on_all_ranks(sandbox.trainer, lambda: _dry_run(sandbox, values, method, with_schedule))
-    return replace(runs[0], most=min((run.most for run in runs if run.most is not None), default=None))
+    runs = on_all_ranks(sandbox.trainer, lambda: _dry_run(sandbox, values, method, with_schedule, validates))
+    return replace(
+        runs[0],
+        supplies=_least(run.supplies for run in runs),
+        validation=_least(run.validation for run in runs),
+    )
 
 
-def _dry_run(sandbox: Sandbox, values: Values, method: str, with_schedule: bool) -> DryRun:
+def _least(supplies_by_rank: Iterable[tuple[Supply, ...]]) -> tuple[Supply, ...]:
+    """Loader by loader what the rank with the fewest samples has."""
+    return tuple(
+        min(loaders, key=lambda supply: math.inf if supply.samples is None else supply.samples)
+        for loaders in zip(*supplies_by_rank, strict=True)
+    )
+
+
+def _dry_run(sandbox: Sandbox, values: Values, method: str, with_schedule: bool, validates: bool) -> DryRun:
     copies = sandbox.copies(values)
     seen: list[Any] = []
     reached: list[HighestRates] = []
+    validation: list[Supply] = []
+    validates = validates and copies.trainer.limit_val_batches and overrides(copies.module, "validation_step")
 
-    def note_rates(original: Callable[[], Any]) -> None:
-        # Before the first step: the module's own optimizer_step may change them.
+    def look(original: Callable[[], Any]) -> None:
+        # Before the first step: the module's own optimizer_step may change the rates.
         if with_schedule:
             reached.append(highest_rates(copies.trainer, plan_of(copies.trainer)))
+        if validates:
+            validation.extend(_validation(copies.trainer))
         original()
 
     def stop(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         seen.extend(args[:1] or kwargs.values())
         raise SeenEnoughError
 
-    copies.wrap("on_train_start", note_rates)
+    copies.wrap("on_train_start", look)
     copies.wrap(METHODS[method].step, stop)
     if method == "fit":
         skip_validation(copies)
@@ -81,13 +113,23 @@ def _dry_run(sandbox: Sandbox, values: Values, method: str, with_schedule: bool)
     optimizers = copies.trainer.optimizers
     return DryRun(
         batch_size=count_samples(copies.trainer, seen[0]) if seen else None,
+        shapes=shapes_of(seen[0]) if seen else {},
         batches=total_batches(copies.trainer, method),
-        most=most_samples(copies.trainer, method),
+        supplies=supplies_of(loaders_in_use(getattr(copies.trainer, METHODS[method].loop))),
+        validation=tuple(validation),
         rates=reached[0].rates if reached else (),
         still_rising=bool(reached) and reached[0].still_rising,
         defaults=tuple(_default_rate(optimizer) for optimizer in optimizers),
         schedulers=tuple(type(scheduler).__name__ for scheduler in all_schedulers(copies.trainer)),
     )
+
+
+def _validation(trainer: Any) -> Iterator[Supply]:
+    """What the loaders of a fit's validation say of themselves, for one of the ranks."""
+    if has_validation_loaders(trainer):
+        # Not yet shared among the ranks, as those of the training are.
+        for one in supplies_of(validation_loaders(trainer)):
+            yield one._replace(samples=one.samples and one.samples // trainer.world_size)
 
 
 def check_batches(seen: DryRun) -> None:

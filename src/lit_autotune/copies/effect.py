@@ -18,7 +18,7 @@ def prove_effect(
     differ: Callable[[T, T], bool],
     what: Callable[[T], str],
     reader: str = "train_dataloader",
-    known: T | None = None,
+    known: tuple[T, T] | None = None,
 ) -> tuple[T, T]:
     """What arrives with two batch sizes, which has to differ.
 
@@ -32,12 +32,12 @@ def prove_effect(
         differ: Whether two of its answers differ.
         what: What does not change, in words.
         reader: Who has to read the setting.
-        known: What arrives with the first size, if that is known already.
+        known: What arrives with them, if that is known already.
 
     Raises:
         ConfigError: If nothing differs.
     """
-    first, second = known if known is not None else arrive(sizes[0]), arrive(sizes[1])
+    first, second = known or (arrive(sizes[0]), arrive(sizes[1]))
     if not differ(first, second):
         sandbox.repeat_setup()
         first, second = arrive(sizes[0]), arrive(sizes[1])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from lit_autotune._shared.text import first_line
-from lit_autotune.errors import TooLittleDataError, TuningError
+from lit_autotune.errors import OtherRankError, TooLittleDataError
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def on_all_ranks(trainer: Any, function: Callable[[], T]) -> list[T]:
     Raises:
         MemoryError: If it ran out of memory on any rank.
         TooLittleDataError: If the data were too little on any rank.
-        TuningError: If it failed on another rank only. This rank's own error comes out as it is.
+        OtherRankError: If it failed on another rank only. This rank's own error comes out as it is.
     """
     if trainer.world_size == 1:
         return [function()]
@@ -47,7 +47,7 @@ def on_all_ranks(trainer: Any, function: Callable[[], T]) -> list[T]:
         raise own  # type: ignore[misc]
     for rank, (_, weight, text) in enumerate(outcomes):
         if worst and weight == worst:
-            raise (TooLittleDataError, MemoryError, TuningError)[worst - 1](f"on rank {rank}: {text}")
+            raise (TooLittleDataError, MemoryError, OtherRankError)[worst - 1](f"on rank {rank}: {text}")
     return [result for result, _, _ in outcomes]
 
 

@@ -15,9 +15,11 @@ from lit_autotune._shared.text import did_you_mean
 from lit_autotune.copies.dry_run import plan_of
 from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.rates import is_torchs, set_group_rate, wrap_step
+from lit_autotune.copies.supplies import shapes_of
 from lit_autotune.curves.schedules import ShortenedSchedule
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import count_samples, run_until_stopped
+from lit_autotune.planning.supply import Filling
 
 WHOLE = 0.5
 """A batch with fewer samples than this share of the largest, such as an epoch's last one, says nothing of a rate."""
@@ -32,12 +34,17 @@ class BatchCounter:
     Attributes:
         calls: Batches so far.
         first_batch: Samples in the first; ``None`` if it holds no tensor.
+        epoch: What the batches of the first epoch have, each at a place that tells whether it is full.
+        epoch_ended: Whether these are all of the first epoch.
     """
 
     def __init__(self, copies: Copies, hook: str):
         self.copies = copies
         self.calls = 0
         self.first_batch: int | None = None
+        self.epoch: list[int] = []
+        self.epoch_ended = False
+        self._filling: Filling | None = None
         self._samples = self._largest = 0
         self._is_whole = True
         self._stamps: list[tuple[float, int]] = []
@@ -53,6 +60,10 @@ class BatchCounter:
             if samples > before
         )
 
+    def watch(self, filling: Filling | None) -> None:
+        """Note from now on what tells whether batches are full."""
+        self._filling = filling
+
     def stamp(self) -> None:
         """Note that a step begins or has ended."""
         import torch
@@ -63,7 +74,10 @@ class BatchCounter:
         self._stamps.append((time.perf_counter(), self._samples))
 
     def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        samples = count_samples(self.copies.trainer, next(iter(args or kwargs.values())))
+        batch = next(iter(args or kwargs.values()))
+        samples = count_samples(self.copies.trainer, batch)
+        if self._filling and not self.epoch_ended and (count := shapes_of(batch).get(self._filling.place)) is not None:
+            self.epoch.append(count)
         if self.calls == 0:
             self.first_batch = samples
         self.calls += 1
@@ -143,6 +157,7 @@ class Stepper(BatchCounter):
 
     def _on_epoch_start(self, original: Callable[[], Any]) -> None:
         self._empty_epochs += 1
+        self.epoch_ended = self.calls > 0
         if self._empty_epochs > MAX_EMPTY_EPOCHS:
             self._stop()
         original()

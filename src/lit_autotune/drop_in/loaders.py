@@ -140,5 +140,6 @@ def _batch_sizes(loader: Any) -> set[int]:
     if isinstance(loader, dict | list | tuple):
         parts = loader.values() if isinstance(loader, dict) else loader
         return {size for part in parts for size in _batch_sizes(part)}
-    size = getattr(loader, "batch_size", None) or getattr(getattr(loader, "batch_sampler", None), "batch_size", None)
-    return {size} if isinstance(size, int) else set()
+    makers = (loader, getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None))
+    size = next((size for maker in makers if isinstance(size := getattr(maker, "batch_size", None), int)), None)
+    return set() if size is None else {size}

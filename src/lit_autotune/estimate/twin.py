@@ -17,7 +17,7 @@ from lit_autotune.estimate.untraceable import check_traceable, check_trainer, re
 from lit_autotune.internals.strategies import on_cpu
 from lit_autotune.internals.tensors import fake_mode
 from lit_autotune.memory.live_tensors import LiveTensors, unlimited
-from lit_autotune.trials.trial import prepare_fit
+from lit_autotune.trials.trial import limit_validation, prepare_fit
 
 STEPS = 2
 """Optimizer steps of a trace. The second one has the optimizer's state and the gradients of the first."""
@@ -75,6 +75,7 @@ class Twin:
         self._replace_loaders(copies, batch_size)
         self._skip_metrics(copies.module)
         copies.wrap("log", functools.partial(_log, copies.trainer))
+        limit_validation(copies.trainer)
         run: Stepper = prepare_fit(copies, STEPS, stepper=_Steps)
 
         def check(original: Callable[[], Any]) -> None:

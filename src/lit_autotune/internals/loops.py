@@ -1,6 +1,7 @@
 """A Trainer's loops and loaders, as far as they are not public."""
 
 import importlib
+import traceback
 from typing import Any
 
 from lit_autotune.internals.methods import METHODS
@@ -34,35 +35,6 @@ def total_batches(trainer: Any, method: str) -> float:
     return float(sum(batches) if isinstance(batches, list) else batches)
 
 
-def most_samples(trainer: Any, method: str) -> int | None:
-    """The largest batch size that still gives an epoch with a batch in it, under the Trainer's own limits."""
-    combined = loaders_in_use(getattr(trainer, METHODS[method].loop))
-    if combined is None:
-        return None
-    sizes: list[int] = []
-    dropping: list[int] = []
-    for loader in combined.flattened:
-        batches = getattr(loader, "batch_sampler", None)
-        source = getattr(batches, "sampler", None) or getattr(loader, "sampler", None)
-        try:
-            samples = len(source if source is not None else loader.dataset)
-        except (TypeError, AttributeError, NotImplementedError):
-            continue
-        sizes.append(samples)
-        if getattr(batches, "drop_last", False) or getattr(loader, "drop_last", False):
-            dropping.append(samples)
-    if len(sizes) < len(combined.flattened):
-        return min(dropping, default=None)
-    most = min(dropping) if dropping else max(sizes, default=0)
-    if method != "fit":
-        return max(most, 1)
-    if isinstance(trainer.limit_train_batches, float) and trainer.limit_train_batches < 1:
-        most = int(most * trainer.limit_train_batches)
-    if isinstance(trainer.val_check_interval, int) and trainer.check_val_every_n_epoch and trainer.enable_validation:
-        most //= trainer.val_check_interval  # Lightning refuses an interval longer than an epoch
-    return max(most, 1)
-
-
 def train_loaders(trainer: Any) -> Any:
     """What ``train_dataloader`` returns to a Trainer in a fit."""
     return trainer.fit_loop._data_source.dataloader()
@@ -71,6 +43,16 @@ def train_loaders(trainer: Any) -> Any:
 def validation_loaders(trainer: Any) -> Any:
     """What ``val_dataloader`` returns to a Trainer in a fit."""
     return trainer.fit_loop.epoch_loop.val_loop._data_source.dataloader()
+
+
+def is_of_validation(error: BaseException) -> bool:
+    """Whether an exception came up in an evaluation loop; one of another process has its traceback in a note."""
+    return any("evaluation_loop" in line for line in traceback.format_exception(error))
+
+
+def has_validation_loaders(trainer: Any) -> bool:
+    """Whether anybody brings validation data to a fit."""
+    return bool(trainer.fit_loop.epoch_loop.val_loop._data_source.is_defined())
 
 
 def loaders_in_use(loop: Any) -> Any:

@@ -56,6 +56,7 @@ class Training:
         threshold: float | None = 4.0,
         on_point: Callable[[float, float], None] = lambda rate, loss: None,
         repeat: int = 0,
+        patience: int = 0,
     ) -> LRCurve:
         """Run an LR range test: one optimizer step at each rate, from the same state each time.
 
@@ -64,6 +65,7 @@ class Training:
             threshold: When to stop, see :class:`~lit_autotune.curves.formulas.DivergenceMonitor`.
             on_point: Told of each rate and its loss.
             repeat: Begin with the batches that so many sweeps, one after the other, would come to.
+            patience: Wait for the optimizer as if there were so many rates, if there are fewer.
 
         Returns:
             The curve, shorter than the ladder if the loss diverged.
@@ -72,7 +74,9 @@ class Training:
             TuningError: If the module never steps the optimizer, or has no loss to show.
             ConfigError: If the monitored value is not logged, or there is nothing to validate with.
         """
-        curve, self.step_seconds = separately(self._sandbox, lambda: self._sweep(rates, threshold, on_point, repeat))
+        curve, self.step_seconds = separately(
+            self._sandbox, lambda: self._sweep(rates, threshold, on_point, repeat, patience)
+        )
         self.steps += len(curve.losses)
         return curve
 
@@ -82,6 +86,7 @@ class Training:
         threshold: float | None,
         on_point: Callable[[float, float], None],
         repeat: int,
+        patience: int,
     ) -> tuple[LRCurve, float]:
         """The curve, and the wall time of an optimizer step in seconds."""
         copies = self._sandbox.copies(self._values, alone=False)
@@ -96,7 +101,7 @@ class Training:
             copies,
             on_step=sweep.record,
             rate_of=lambda step, group: rates[min(step, len(rates) - 1)] * scales.get(group, 1.0),
-            max_calls=10 * len(rates) * accumulated,
+            max_calls=10 * max(len(rates), patience) * accumulated,
             optimizer_index=self._optimizer_index,
             monitor=None if held_out else self._monitor,
         )

@@ -24,8 +24,9 @@ class BatchSizeResult(Record):
         reason: Why it, and no larger one.
         largest: The largest size that fits.
         fastest: The smallest size within 5 % of the best throughput; ``None`` if no steps were timed.
-        limit: Why no larger one fits: ``"memory"``, ``"data"``, ``"batch_size_max"``, ``"batch_size_max_trials"``; or
-            ``"cost"`` if larger ones were not tried, because the training would not use them.
+        limit: Why no larger one fits: ``"memory"``, ``"data"``, ``"batch_size_max"``, ``"batch_size_max_trials"``;
+            ``"error"`` if with larger ones the user's own code fails; or ``"cost"`` if larger ones were not tried,
+            because the training would not use them.
         budget: The memory that trials were allowed, and where that limit comes from; ``None`` if there is none.
         budget_bytes: The same in bytes.
         places: Where it was written, e.g. ``"datamodule.hparams.batch_size"``.

@@ -45,6 +45,8 @@ class Bracket:
         self.trials.append(trial)
         if trial.fits:
             self.fits = max(self.fits, trial.batch_size)
+        elif trial.outcome == "cannot_be_used" and trial.batch_size < self.fits:
+            pass  # too small a size, or a hole: no limit
         elif self.limit is None or trial.batch_size < self.limit:
             self.limit, self.failed = trial.batch_size, True
 

@@ -180,8 +180,11 @@ def what_limits(
     if thrift and thrift.stopped:
         return "cost"
     outcomes = {trial.outcome for trial in trials}
+    largest = max((trial.batch_size for trial in trials if trial.fits), default=0)
     if {"out_of_memory", "over_budget"} & outcomes:
         return "memory"
+    if any(trial.outcome == "cannot_be_used" and trial.batch_size > largest for trial in trials):
+        return "error"
     at_bound = max_val is not None and 2 * max(trial.batch_size for trial in trials) > max_val
     if "too_little_data" in outcomes or (at_bound and max_val == data_hold):
         return "data"

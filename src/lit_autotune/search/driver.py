@@ -1,59 +1,17 @@
 """The batch-size search: a strategy asks for sizes, a probe tries them. Pure, knows neither torch nor models."""
 
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from lit_autotune._shared.sizes import format_size
 from lit_autotune._shared.text import first_line
-from lit_autotune.errors import BatchSizeError, PluginError, TooLittleDataError
+from lit_autotune.errors import BatchSizeError, PluginError
 from lit_autotune.search.memory_line import MemoryModel
-from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, BatchSizeTrial, Measurement, SearchSpace
+from lit_autotune.search.trials import Probe, Trials
+from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, BatchSizeTrial, SearchSpace
 
 MAX_REPEATS = 1000
 """A search that asks this often for sizes it knows already is taken to be stuck."""
-
-
-Probe = Callable[[int], Measurement | int | None]
-
-
-class _Trials:
-    """The sizes run so far; each is run at most once."""
-
-    def __init__(self, probe: Probe, max_trials: int, budget: int | None, on_trial: Callable[[BatchSizeTrial], None]):
-        self.done: dict[int, BatchSizeTrial] = {}
-        self.budget, self._probe, self._max_trials, self._on_trial = budget, probe, max_trials, on_trial
-
-    def run(self, batch_size: int) -> BatchSizeTrial | None:
-        """The trial of a size, run if it was not; ``None`` if it would be one trial too many."""
-        if batch_size in self.done:
-            return self.done[batch_size]
-        if len(self.done) >= self._max_trials:
-            return None
-        start, outcome, message = time.perf_counter(), "fits", ""
-        taken = Measurement(None)
-        try:
-            result = self._probe(batch_size)
-            taken = result if isinstance(result, Measurement) else Measurement(result)
-        except MemoryError as error:
-            outcome, message = "out_of_memory", first_line(error)
-        except TooLittleDataError as error:
-            outcome, message = "too_little_data", first_line(error)
-        if self.budget is not None and taken.peak_bytes is not None and taken.peak_bytes > self.budget:
-            outcome = "over_budget"
-            message = f"took {format_size(taken.peak_bytes)} of {format_size(self.budget)}"
-        trial = BatchSizeTrial.model_validate(
-            {
-                "batch_size": batch_size,
-                "outcome": outcome,
-                "seconds": time.perf_counter() - start,
-                "message": message,
-                **taken._asdict(),
-            }
-        )
-        self.done[batch_size] = trial
-        self._on_trial(trial)
-        return trial
 
 
 def search_batch_size(
@@ -66,11 +24,15 @@ def search_batch_size(
     budget: int | None = None,
     first_guess: int | None = None,
     base: int = 0,
+    present: int | None = None,
     margin: float = 0.0,
     options: Mapping[str, Any] | None = None,
     on_trial: Callable[[BatchSizeTrial], None] = lambda trial: None,
 ) -> tuple[int, list[BatchSizeTrial]]:
     """Find the largest batch size that fits.
+
+    A size with which the probe raises an error of its own, neither ``MemoryError`` nor one of this package, cannot be
+    used. If all smaller sizes are such the search begins anew with a larger one.
 
     Args:
         probe: Tries one batch size. Returns its peak memory in bytes, ``None`` where nothing can be measured, or a
@@ -82,6 +44,7 @@ def search_batch_size(
         budget: Memory that a trial may take, in bytes. A size whose peak is larger does not fit.
         first_guess: An estimate of the answer, in samples; it only saves trials.
         base: What a trial has taken before its first sample, in bytes, as far as it is known; it only saves trials.
+        present: The size trained with so far. If the probe fails with that, too, no other size is to blame.
         margin: If a size ran out of memory that measured peaks do not foretell, the answer stays this fraction below
             the largest that might not.
         options: What to call the strategy's search with.
@@ -94,6 +57,7 @@ def search_batch_size(
         UnknownNameError: If no installed strategy has that name.
         BatchSizeError: If no size fits, or none was found within ``max_trials``.
         PluginError: If the search asks for a size outside its space, or asks for ever.
+        Exception: The probe's own, if it raises one with the present size, or with all that were tried.
     """
     if isinstance(strategy, str):
         from lit_autotune.registry.registry import Registry
@@ -101,14 +65,15 @@ def search_batch_size(
         strategy = Registry.load().strategy(strategy)
     first = init_val if max_val is None else min(init_val, max_val)
     space = SearchSpace(first, max_val, budget, first_guess, base)
-    trials = _Trials(probe, max_trials, budget, on_trial)
-    _drive(strategy.search(space, **(options or {})), space, trials)
+    trials = Trials(probe, max_trials, max_val, budget, present, on_trial)
+    _drive(lambda space: strategy.search(space, **(options or {})), space, trials)
     return _choose(trials, margin), list(trials.done.values())
 
 
-def _drive(search: BatchSizeSearch, space: SearchSpace, trials: _Trials) -> None:
+def _drive(start: Callable[[SearchSpace], BatchSizeSearch], space: SearchSpace, trials: Trials) -> None:
     """Run what the search asks for until it ends or the trials are used up."""
     repeats = 0
+    search = start(space)
     trial: BatchSizeTrial | None = None
     while True:
         # Only the search's own end counts: a StopIteration of the user's code is an error like any other.
@@ -124,6 +89,16 @@ def _drive(search: BatchSizeSearch, space: SearchSpace, trials: _Trials) -> None
         if repeats > MAX_REPEATS:
             raise PluginError(f"the batch-size search keeps asking for sizes it knows already, last {batch_size}")
         trial = trials.run(batch_size)
+        if trial is not None and trial.outcome == "cannot_be_used":
+            if any(size < batch_size for size in trials.fitting):
+                trial = trials.below(batch_size) or trial
+            elif (larger := trials.larger(batch_size)) != space.init_val:
+                search.close()
+                if larger is None:
+                    break
+                space = replace(space, init_val=larger, first_guess=None)
+                search, trial = start(space), None
+                continue
         if trial is None:
             search.close()
             break
@@ -131,10 +106,11 @@ def _drive(search: BatchSizeSearch, space: SearchSpace, trials: _Trials) -> None
         raise PluginError("the batch-size search ended without asking for a single size")
 
 
-def _choose(trials: _Trials, margin: float) -> int:
+def _choose(trials: Trials, margin: float) -> int:
     """The largest size that fits, with headroom if a limit was met."""
-    fitting = [trial.batch_size for trial in trials.done.values() if trial.fits]
+    fitting = trials.fitting
     if not fitting:
+        trials.fail()
         tried = min(trials.done)
         raise BatchSizeError(
             f"not even batch size 1 fits ({trials.done[1].message}); use a smaller model or input, or lower precision"

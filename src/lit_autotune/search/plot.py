@@ -31,7 +31,7 @@ def plot_memory(trials: Sequence[BatchSizeTrial], budget: int | None, chosen: in
     figure = new_figure()
     axes = figure.add_subplot()
     measured = [(trial.batch_size, trial.peak_bytes / MIB, trial.fits) for trial in trials if trial.peak_bytes]
-    failed = [trial.batch_size for trial in trials if trial.outcome == "out_of_memory"]
+    ends = {"out_of_memory": RED, "cannot_be_used": GREY}
     model = MemoryModel.of(trials, budget)
     end = 1.1 * max(trial.batch_size for trial in trials)
     if model and (line := replace(model, points=_apart(model.points)).line):
@@ -47,9 +47,11 @@ def plot_memory(trials: Sequence[BatchSizeTrial], budget: int | None, chosen: in
     axes.axvline(chosen, color=RED, linewidth=1.8, label=f"chosen: {chosen}")
     axes.set_xlim(0, end)
     axes.set_ylim(0, 1.12 * max([peak for _, peak, _ in measured] + [(budget or 0) / MIB]))
-    if failed:
-        # What such a trial would have taken is not known: at the top, clear of all peaks.
-        axes.plot(failed, [axes.get_ylim()[1]] * len(failed), "x", color=RED, clip_on=False, label="out of memory")
+    for outcome, color in ends.items():
+        if failed := [trial.batch_size for trial in trials if trial.outcome == outcome]:
+            # What such a trial would have taken is not known: at the top, clear of all peaks.
+            label = outcome.replace("_", " ")
+            axes.plot(failed, [axes.get_ylim()[1]] * len(failed), "x", color=color, clip_on=False, label=label)
     frame(axes, "Batch-size trials", "batch size", "peak memory, MiB")
     return figure
 

@@ -69,7 +69,7 @@ class ExperimentConfig(BaseModel):
 
     @property
     def report(self) -> TuningReport | None:
-        """What the last tuning found; ``None`` if nothing was tuned."""
+        """What the last tuning found, before it failed if it did; ``None`` if nothing was tuned."""
         return self._report
 
     def setup_target(self) -> tuple[Any, Any, Any]:
@@ -127,7 +127,11 @@ class ExperimentConfig(BaseModel):
 
         config = self.tuner_config
         if config.use_batch_size_tuning or config.use_learning_rate_tuning:
-            self._report = tune(trainer, module, datamodule, config, **arguments)
+            try:
+                self._report = tune(trainer, module, datamodule, config, **arguments)
+            except BaseException as error:
+                self._report = getattr(error, "report", None)
+                raise
 
     def _with_class_path(self, name: str, table: dict[str, Any]) -> dict[str, Any]:
         if CLASS_PATH not in table:

@@ -52,6 +52,12 @@ def use_batches(sandbox: Sandbox, copies: Copies, probe: str, batch_size: int, m
         copies.wrap("on_before_batch_transfer", replace, role)
 
 
+def use_smaller_batches(copies: Copies, samples: int) -> None:
+    """Have copies train on batches of fewer samples than their batch size, which stays what it is."""
+    for role in copies.owners:
+        copies.wrap("train_dataloader", lambda original: rebuild(original(), samples), role)
+
+
 def _sorted_loaders(sandbox: Sandbox, name: str, original: Callable[[], Any]) -> Any:
     return _sort(original(), sandbox, name)
 

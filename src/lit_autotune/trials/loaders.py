@@ -23,16 +23,22 @@ def rebuild(loader: Any, batch_size: int | None, sampler: Any = None) -> Any:
         return [rebuild(part, batch_size) for part in loader]
     if not isinstance(loader, DataLoader):
         raise ConfigError(f"cannot change the batch size of a {type(loader).__name__}; pass a datamodule instead")
-    batches = loader.batch_sampler
+    # With batch_size=None the sampler may make the batches: the data set then gets all indices of one at a time.
+    batches = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
     if type(batches) is not BatchSampler:
-        kind = "loader whose data set makes the batches" if batches is None else type(batches).__name__
+        by_data = "loader with batch_size=None, whose data set makes the batches"
+        kind = by_data if loader.batch_sampler is None else type(batches).__name__
         raise ConfigError(f"cannot change the batch size of a {kind}; pass a datamodule whose loader reads it")
     rebuilt = copy.copy(loader)
     # A DataLoader refuses to have these set, but nothing else depends on them.
     attributes = vars(rebuilt)
-    attributes["sampler"] = loader.sampler if sampler is None else sampler
     within = batches.sampler if sampler is None else sampler
-    attributes["batch_sampler"] = BatchSampler(within, batch_size or 1, batches.drop_last)
+    made = BatchSampler(within, batch_size or 1, batches.drop_last)
+    if loader.batch_sampler is None:
+        attributes["sampler"] = made
+    else:
+        attributes["sampler"] = loader.sampler if sampler is None else sampler
+        attributes["batch_sampler"] = made
     if loader.batch_size is not None:
         attributes["batch_size"] = batch_size
     # Running workers are the original's, and so are the arguments that Lightning has noted to make it anew.

@@ -1,5 +1,6 @@
 """Where a batch-size trial runs: in this process, in a fork of it, or in a new one that may be killed without harm."""
 
+import math
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, Literal
@@ -8,7 +9,8 @@ from lit_autotune._shared.text import first_line
 from lit_autotune.copies.guard import LeakError
 from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.copies.sandbox import Sandbox
-from lit_autotune.errors import TooLittleDataError, TuningError
+from lit_autotune.errors import TooLittleDataError, TuningError, is_users_own
+from lit_autotune.internals.loops import is_of_validation
 from lit_autotune.internals.tensors import parameter_bytes
 from lit_autotune.memory.budget import Budget, find_budget
 from lit_autotune.memory.peak import held
@@ -65,7 +67,8 @@ class TrialRunner:
         isolation: ``"process"`` for all trials in a new process, ``"none"`` for none. ``"auto"`` for those that
             come near the limit in a fork of this process, where there can be one; elsewhere for those that might get
             it killed in a new one. With several processes, trials stay where they are.
-        warn: Told if the user's objects cannot be sent to a new process.
+        warn: Told if the user's objects cannot be sent to a new process, and of what else makes trials other ones.
+        epoch: Samples of an epoch whose last batch may have fewer than the others.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class TrialRunner:
         budget: Budget | None,
         isolation: Literal["auto", "process", "none"],
         warn: Callable[[str], None],
+        epoch: int | None = None,
     ):
         # The limit, not the usable part: a trial that was cut short has a peak too low for memory's line.
         self._sandbox, self._spec = sandbox, spec._replace(ceiling=budget.limit if budget else None)
@@ -88,6 +92,10 @@ class TrialRunner:
         self._child = TrialProcess(sandbox, budget)
         is_simulated = budget is not None and budget.is_simulated
         self._forks = can_fork(sandbox.trainer.strategy.root_device) and not is_simulated
+        limit = sandbox.trainer.limit_val_batches
+        self._limits_validation = spec.method == "fit" and bool(limit) and not (isinstance(limit, int) and limit == 1)
+        self._epoch = epoch if spec.batches == "first" else None
+        self._least: float = math.inf
         self._start_size = resident()
         self._largest = 0
         self._taken = 0
@@ -101,11 +109,51 @@ class TrialRunner:
         release_memory()
 
     def try_batch_size(self, batch_size: int) -> Measurement:
-        """Run a trial; result and errors are those of :func:`lit_autotune.trials.trial.try_batch_size`."""
+        """Run a trial; result and errors are those of :func:`lit_autotune.trials.trial.try_batch_size`.
+
+        Where an epoch's last batch is smaller than any that is known to train, that is tried, too.
+        """
+        rest = self._epoch % batch_size if self._epoch else 0
+        if 0 < rest < self._least:
+            self._try_last_batch(batch_size, rest)
+        measured = self._run_validated(batch_size)
+        self._least = min(self._least, batch_size)
+        return measured
+
+    def _try_last_batch(self, batch_size: int, rest: int) -> None:
+        try:
+            # One step: more of them might come to the last batch of an epoch of such batches.
+            self._run(batch_size, self._spec._replace(steps=1, samples=rest, validation="none"))
+        except MemoryError:
+            return  # so will the whole batch
+        except Exception as error:
+            error.add_note(f"lit-autotune: with {rest} samples, as in the last batch of an epoch of size {batch_size}")
+            raise
+        self._least = rest
+
+    def _run_validated(self, batch_size: int) -> Measurement:
+        """Run a trial; once more with all of the validation if that may be what a single batch of it lacks."""
+        try:
+            return self._run(batch_size, self._spec)
+        except Exception as error:
+            if not (self._limits_validation and is_users_own(error) and is_of_validation(error)):
+                raise
+        whole = self._spec._replace(validation="all")
+        measured = self._run(batch_size, whole)
+        self._spec, self._limits_validation = whole, False
+        self._warn(
+            "validation fails with a single batch: trials run all of its batches, as a fit does, and take longer"
+        )
+        return measured
+
+    def _run(self, batch_size: int, spec: TrialSpec) -> Measurement:
+        """Run a trial where that is safe."""
         run = {Place.HERE: self._run_here, Place.FORK: self._run_in_fork, Place.NEW_PROCESS: self._run_in_new_process}
         measured = None
         while measured is None:
-            measured = run[self._place(batch_size)](batch_size)
+            measured = run[self._place(spec.samples or batch_size)](spec, batch_size)
+        if spec.samples is not None:
+            return measured
         self._check_rate(batch_size, measured)
         if measured.peak_bytes is not None and batch_size > self._largest:
             self._largest, self._taken = batch_size, measured.peak_bytes - self._start_size
@@ -118,9 +166,9 @@ class TrialRunner:
             return Place.HERE
         return Place.FORK if self._forks else Place.NEW_PROCESS
 
-    def _run_in_fork(self, batch_size: int) -> Measurement | None:
+    def _run_in_fork(self, spec: TrialSpec, batch_size: int) -> Measurement | None:
         try:
-            return self._forker.run(lambda: try_batch_size(self._sandbox, self._spec, batch_size))
+            return self._forker.run(lambda: try_batch_size(self._sandbox, spec, batch_size))
         except (MemoryError, TooLittleDataError, TuningError):
             raise
         except LeakError as leak:
@@ -138,12 +186,13 @@ class TrialRunner:
         except Exception:  # the user's, or of something that a fork breaks; only here does it keep its traceback
             if self._sandbox.runs_originals:
                 raise
+            measured = self._run_here(spec, batch_size)
             self._forks = False
-            return self._run_here(batch_size)
+            return measured
 
-    def _run_in_new_process(self, batch_size: int) -> Measurement | None:
+    def _run_in_new_process(self, spec: TrialSpec, batch_size: int) -> Measurement | None:
         try:
-            return self._child.try_batch_size(self._spec, batch_size)
+            return self._child.try_batch_size(spec, batch_size)
         except IsolationError as error:
             self._always = Place.HERE
             self._warn(
@@ -152,9 +201,9 @@ class TrialRunner:
             )
             return None
 
-    def _run_here(self, batch_size: int) -> Measurement | None:
+    def _run_here(self, spec: TrialSpec, batch_size: int) -> Measurement | None:
         try:
-            return try_batch_size(self._sandbox, self._spec, batch_size)
+            return try_batch_size(self._sandbox, spec, batch_size)
         except LeakError as leak:
             self._use_originals(leak)
             return None

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lit_autotune.config import Method
 from lit_autotune.copies.attributes import Setting
@@ -16,7 +16,8 @@ from lit_autotune.internals.methods import METHODS
 from lit_autotune.memory.out_of_memory import is_out_of_memory
 from lit_autotune.memory.peak import measured
 from lit_autotune.memory.release import release_memory
-from lit_autotune.trials.batches import use_batches
+from lit_autotune.planning.supply import Filling
+from lit_autotune.trials.batches import use_batches, use_smaller_batches
 from lit_autotune.types import Measurement
 
 
@@ -28,7 +29,9 @@ class TrialSpec(NamedTuple):
         steps: Optimizer steps, or batches of an evaluation.
         method: The Trainer's method that has to fit in memory.
         batches: Which batches to run on, see ``TunerConfig.batch_size_probe``.
-        samples_per_unit: Samples that a full batch must have per unit of batch size; ``None`` if that is not checked.
+        filling: How to see whether a batch is full; ``None`` if that is not checked.
+        samples: Samples of each training batch, where they are fewer than the batch size, as an epoch's last ones.
+        validation: What is run of the validation: a batch, all that a fit would run, or nothing.
         ceiling: Peak in bytes beyond which there is no need to go on; ``None`` if there is none.
     """
 
@@ -36,7 +39,9 @@ class TrialSpec(NamedTuple):
     steps: int
     method: Method
     batches: str = "first"
-    samples_per_unit: int | None = None
+    filling: Filling | None = None
+    samples: int | None = None
+    validation: Literal["batch", "all", "none"] = "batch"
     ceiling: int | None = None
 
 
@@ -64,17 +69,21 @@ def try_batch_size(sandbox: Sandbox, spec: TrialSpec, batch_size: int) -> Measur
 def _try_batch_size(sandbox: Sandbox, spec: TrialSpec, batch_size: int) -> Measurement:
     device = sandbox.trainer.strategy.root_device
     release_memory()  # of the trial before: copies are cycles of objects, and would be counted with this one
-    copies = run = None
+    copies = None
+    run: BatchCounter | None = None
     failure = ""
     with measured(device) as peak:
         try:
             copies = sandbox.copies({spec.setting: batch_size})
             use_batches(sandbox, copies, spec.batches, batch_size, spec.method)
-            run = (
-                prepare_fit(copies, spec.steps, lambda: spec.ceiling is not None and (peak() or 0) > spec.ceiling)
-                if spec.method == "fit"
-                else _prepare_evaluation(copies, spec.method, spec.steps)
-            )
+            if spec.samples is not None:
+                use_smaller_batches(copies, spec.samples)
+            if spec.method == "fit":
+                limit_validation(copies.trainer, spec.validation)
+                run = prepare_fit(copies, spec.steps, lambda: spec.ceiling is not None and (peak() or 0) > spec.ceiling)
+            else:
+                run = _prepare_evaluation(copies, spec.method, spec.steps)
+            run.watch(spec.filling)
             sandbox.run(copies, spec.method)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -87,20 +96,25 @@ def _try_batch_size(sandbox: Sandbox, spec: TrialSpec, batch_size: int) -> Measu
         raise MemoryError(failure)
     if run.calls == 0:
         raise TooLittleDataError("the training data give no batch of this size")
-    seen, expected = run.first_batch, spec.samples_per_unit and batch_size * spec.samples_per_unit
-    if expected is not None and seen is not None and seen < expected:
-        raise TooLittleDataError(f"the training data fill only {seen} of {expected} samples")
+    needed = spec.filling and spec.filling.needed(run.epoch, batch_size, run.epoch_ended)
+    if needed is not None:
+        raise TooLittleDataError(f"the training data fill only {max(run.epoch)} of {needed:g} samples")
     return taken
+
+
+def limit_validation(trainer: Any, extent: Literal["batch", "all", "none"] = "batch") -> None:
+    """Have a fit validate on a batch, if it validates at all; on all that it would; or not."""
+    limits = {"batch": 1 if trainer.limit_val_batches else 0, "all": trainer.limit_val_batches, "none": 0}
+    trainer.limit_val_batches = limits[extent]
 
 
 def prepare_fit(
     copies: Copies, steps: int, is_over: Callable[[], bool] = lambda: False, stepper: type[Stepper] = Stepper
 ) -> Stepper:
-    """Have a fit end after some optimizer steps and a validation batch, or once it is known not to fit."""
+    """Have a fit end after some optimizer steps and its validation, or once it is known not to fit."""
     trainer = copies.trainer
     # A second micro-batch meets the gradients of the first; more of them take no more memory.
     trainer.accumulate_grad_batches = min(trainer.accumulate_grad_batches, 2)
-    trainer.limit_val_batches = 1 if trainer.limit_val_batches else 0
     trainer.check_val_every_n_epoch, trainer.val_check_interval = 1, 1.0
     allow_start(trainer)
     run = stepper(copies, on_step=lambda losses: run.done < steps and not is_over(), max_calls=10 * steps)

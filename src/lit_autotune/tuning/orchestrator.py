@@ -1,5 +1,6 @@
 """Runs the tuning steps in their order on copies, then writes what they found to the user's objects."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import Setting, read, write
 from lit_autotune.copies.owners import owners
 from lit_autotune.copies.sandbox import Sandbox
+from lit_autotune.errors import is_users_own
 from lit_autotune.internals.objects import check_objects, uncompiled
 from lit_autotune.internals.strategies import runs_elsewhere
 from lit_autotune.planning.plan import TrainingPlan
@@ -19,6 +21,7 @@ from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRat
 from lit_autotune.report.tables import show_report
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.tuning.launch import launch
+from lit_autotune.tuning.tracebacks import fold
 from lit_autotune.types import TuningStep
 
 
@@ -52,6 +55,9 @@ def tune(
         PluginError: If a plugin that was needed failed.
         BatchSizeError: If no batch size fits.
         LRSuggestionError: If no learning rate can be suggested; carries the curve.
+
+    Errors of the user's own code come out as they are, with a short traceback unless ``is_debug`` is on. Any exception
+    has the report of what was found before it as ``report``, if something was.
     """
     config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
     return tune_in_words(Wording(), trainer, module, datamodule, config, registry, save_plot)
@@ -69,7 +75,12 @@ def tune_in_words(
     """What :func:`tune` does, for a caller who speaks to the user in other words."""
     module = uncompiled(module)
     check_objects(trainer, module, datamodule)
-    report, changes = launch(trainer, _tune, module, datamodule, config, registry, save_plot, wording)
+    try:
+        report, changes = launch(trainer, _tune, module, datamodule, config, registry, save_plot, wording)
+    except Exception as error:
+        if is_users_own(error) and not config.is_debug:
+            fold(error)
+        raise
     if runs_elsewhere(trainer):
         _write_all(owners(module, datamodule), changes)
     return report
@@ -98,28 +109,51 @@ def _tune(
     sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
     save_plot = save_plot and trainer.is_global_zero
     context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
-    results = _run_steps(steps, context)
-    batch_size, learning_rate = results.pop("batch_size", None), results.pop("learning_rate", None)
-    comparison = results.pop("comparison", None)
-    report = TuningReport(
-        version=__version__,
-        config=config.model_copy(deep=True),
-        batch_size=batch_size if isinstance(batch_size, BatchSizeResult) else None,
-        learning_rate=learning_rate if isinstance(learning_rate, LearningRateResult) else None,
-        comparison=comparison if isinstance(comparison, Comparison) else None,
-        plan=_plan(context),
-        steps=results,
-        warnings=tuple(console.warnings),
-        seconds=time.perf_counter() - start,
-    )
+    try:
+        _run_steps(steps, context)
+    except BaseException as error:
+        if context.results:
+            _attach(error, _report(context, start))
+        raise
+    report = _report(context, start)
     if steps:
         show_report(console, report)
     registry.notify("lit_autotune_finished", console.warn, report=report)
     return report, context.changes
 
 
-def _run_steps(steps: list[TuningStep], context: TuningContext) -> dict[str, Any]:
-    """Check all steps, prepare all, run all, then write what they found; results by the steps' names."""
+def _report(context: TuningContext, start: float) -> TuningReport:
+    """The report of the steps that have run."""
+    results = dict(context.results)
+    batch_size, learning_rate = results.pop("batch_size", None), results.pop("learning_rate", None)
+    comparison = results.pop("comparison", None)
+    return TuningReport(
+        version=__version__,
+        config=context.config.model_copy(deep=True),
+        batch_size=batch_size if isinstance(batch_size, BatchSizeResult) else None,
+        learning_rate=learning_rate if isinstance(learning_rate, LearningRateResult) else None,
+        comparison=comparison if isinstance(comparison, Comparison) else None,
+        plan=_plan(context),
+        steps=results,
+        warnings=tuple(context.console.warnings),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _attach(error: BaseException, report: TuningReport) -> None:
+    """Have an exception carry what was found before it; nothing of that is written to the user's objects."""
+    with contextlib.suppress(AttributeError, TypeError):  # some exceptions have no room for it
+        error.report = report  # type: ignore[attr-defined]
+    found = [*report.steps]
+    if report.learning_rate:
+        found.insert(0, f"learning rate {report.learning_rate.chosen:.2e}")
+    if report.batch_size:
+        found.insert(0, f"batch size {report.batch_size.chosen}")
+    error.add_note(f"lit-autotune: found before that, and not written to your objects: {', '.join(found)}")
+
+
+def _run_steps(steps: list[TuningStep], context: TuningContext) -> None:
+    """Check all steps, prepare all, run all, then write what they found."""
     try:
         for step in steps:
             if step.check:
@@ -133,7 +167,6 @@ def _run_steps(steps: list[TuningStep], context: TuningContext) -> dict[str, Any
     finally:
         context.sandbox.close()
     _write_all(context.owners, context.changes)
-    return dict(context.results)
 
 
 def _plan(context: TuningContext) -> TrainingPlan | None:

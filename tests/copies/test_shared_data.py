@@ -1,6 +1,9 @@
 """Data: the user's stay as they are, copies share what is copied once."""
 
+import gc
+import pickle
 import shutil
+import threading
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -10,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from lit_autotune import ConfigError
+from lit_autotune.copies.copier import Copier
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.shared_data import SharedData, data_bytes, fingerprint
 from lit_autotune.copies.sharing import LONG
@@ -180,6 +184,27 @@ def test_datamodule_that_looks_like_data_and_cleans_up():
     assert torch.equal(datamodule.dataset.generator.get_state(), state)
     del datamodule
     assert not folder.exists()
+
+
+def test_copies_that_fail_do_not_clean_up():
+    """What is left of a copy that could not be made does not clean up either; copies can be pickled and copied."""
+    folder = Path("data")
+    folder.mkdir()
+    datamodule = Cleaning(folder)
+    datamodule.lock = threading.Lock()
+    _, copies = Copier(quiet_trainer(), Path("scratch")).copy({"module": Net(), "datamodule": datamodule})
+    copied = copies.pop("datamodule")
+    assert copied.lock is datamodule.lock
+    del copied.lock
+    copied.trainer = None
+    again = pickle.loads(pickle.dumps(copied))
+    assert type(again) is Cleaning
+    del copied
+    gc.collect()
+    assert folder.exists()
+    again.folder = datamodule.folder = folder / "a"
+    again.folder.mkdir()
+    del again
 
 
 def test_size_of_data():

@@ -170,7 +170,8 @@ def test_workers_start_once_per_fit(tmp_path, arguments):
     assert [note for note in notes if "_data" not in note and "worker" not in note] == ["setup fit", "teardown fit"]
     assert notes.count("prepare_data") == 1
     assert notes.count("train worker") == notes.count("train_dataloader")
-    assert notes.count("val worker") == notes.count("val_dataloader") == len(report.batch_size.trials)
+    assert notes.count("val worker") == len(report.batch_size.trials)
+    assert notes.count("val worker") <= notes.count("val_dataloader")  # a dry run only looks at the loader
     assert Watching.most <= 2
     assert not multiprocessing.active_children()
 

@@ -36,14 +36,18 @@ def to_copy(callbacks: Iterable[Any]) -> list[Any]:
     return [callback for callback in callbacks if _hooks_to_run(callback) is not None]
 
 
-def prepare(copied: Any, on_exception: Callable[..., None]) -> Any:
+def prepare(copied: Any, on_exception: Callable[..., None], in_a_fit: bool) -> Any:
     """Leave a copied callback only the hooks that a trial runs.
 
     Args:
         copied: The copy.
         on_exception: Called with the callback's own ``on_exception``, and with its arguments.
+        in_a_fit: Whether the user's Trainer is running: then the user's callbacks have prepared everything already, and
+            it may be one of them that tunes.
     """
     running = _hooks_to_run(copied)
+    if in_a_fit and not _is_whole(copied):
+        running = set()
     for name in _all_hooks(copied):
         hook = getattr(copied, name)
         if running is None or name not in running:

@@ -1,6 +1,5 @@
 """Deep copies of Trainer, module and datamodule together."""
 
-import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import GeneratorType
@@ -8,9 +7,10 @@ from typing import Any
 
 from lit_autotune._shared.text import first_line
 from lit_autotune.copies.callbacks import to_copy
+from lit_autotune.copies.cleanup import deepcopy
 from lit_autotune.copies.rebinding import rebind
 from lit_autotune.copies.shared_data import SharedData
-from lit_autotune.copies.sharing import detach_results, find_uncopyable, share_data, without_cleanup
+from lit_autotune.copies.sharing import detach_results, find_uncopyable, share_data
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loggers import silent_logger
 from lit_autotune.internals.packages import trainer_package
@@ -90,11 +90,8 @@ class Copier:
             attempt[id(attempt)] = list(attempt.pop(id(memo), ()))
             try:
                 with torch.no_grad():  # scripted layers would be copied into the graph
-                    copied = copy.deepcopy(objects, attempt)
+                    copied = deepcopy(objects, attempt)
                 _keep_gradient_flags(objects, copied)
-                for key, value in attempt.items():
-                    if key != id(value):
-                        without_cleanup(value)
                 return copied, attempt
             except Exception as error:
                 if is_out_of_memory(error):

@@ -4,7 +4,6 @@
 network. It drops the hooks and attributes of parameters.
 """
 
-import copy
 import functools
 import weakref
 from collections import deque
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from lit_autotune.copies.cleanup import deepcopy
 from lit_autotune.internals.tensors import hooks_of
 
 MOST = 10_000
@@ -157,7 +157,7 @@ class _Rebinder:
         return self._copied(value) if self._leads_to_copies(value) else value
 
     def _copied(self, value: Any) -> Any:
-        new = copy.deepcopy(value, self._memo)
+        new = deepcopy(value, self._memo)
         self._note_copies()
         return self.rebound(new)
 

@@ -234,7 +234,8 @@ class Sandbox:
         return Copies(copied, templates["module"], templates.get("datamodule"))
 
     def _prepared_callbacks(self, copied: list[Any]) -> list[Any]:
-        return [callbacks.prepare(callback, _tell_of_errors) for callback in callbacks.to_copy(copied)]
+        in_a_fit = self.trainer.state.status == "running"
+        return [callbacks.prepare(callback, _tell_of_errors, in_a_fit) for callback in callbacks.to_copy(copied)]
 
 
 def _tell_of_errors(original: Callable[..., None], *arguments: Any) -> None:

@@ -5,23 +5,18 @@ cost time and memory, so what is *data* (arrays, tables, long lists) is shared b
 What is *state* (hyperparameters, counters, generators) is copied.
 """
 
-import contextlib
-import copy
-import functools
 import numbers
 from collections.abc import Callable, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
+from lit_autotune.copies.cleanup import HEAP_TYPE, deepcopy
 from lit_autotune.copies.rebinding import slots
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import running_iterator
 
 LONG = 10_000
 """A list, tuple, set or dictionary with more items than this is data, not state."""
-
-HEAP_TYPE = 1 << 9
-"""CPython's flag of types that were made at run time, as all Python classes are."""
 
 ARRAY_MARKS = ("__array__", "__array_interface__", "__cuda_array_interface__", "__dataframe__", "__arrow_c_stream__")
 """What classes of arrays, tables and images offer to other libraries."""
@@ -94,7 +89,7 @@ def find_uncopyable(
         return None
     seen.add(id(value))
     try:
-        copy.deepcopy(value, dict(memo))
+        deepcopy(value, dict(memo))
     except Exception:
         inner = (find_uncopyable(child, path, memo, seen) for path, child in _children(name, value))
         return next((found for found in inner if found), (name, value))
@@ -159,31 +154,7 @@ def _is_copyable(value: Any) -> bool:
     if not custom and kind.__flags__ & HEAP_TYPE and isinstance(getattr(value, "__dict__", None), dict):
         return True
     try:
-        copy.deepcopy(value)
+        deepcopy(value, {})
     except Exception:  # foreign __reduce__ and __deepcopy__ methods raise anything
         return False
     return True
-
-
-def without_cleanup(copied: Any) -> None:
-    """Keep a copy from what the original does at its end: closing and deleting what both use.
-
-    Args:
-        copied: A copied object.
-    """
-    kind: Any = type(copied)
-    if hasattr(kind, "__del__") and kind.__flags__ & HEAP_TYPE:
-        # What cannot have another class has its reasons, and is left alone.
-        with contextlib.suppress(TypeError):
-            copied.__class__ = _silent_class(kind)
-
-
-@functools.cache
-def _silent_class(cls: Any) -> Any:
-    def reduced(self: Any, protocol: Any) -> Any:
-        how, arguments, *rest = super(silent, self).__reduce_ex__(protocol)
-        return how, tuple(cls if argument is silent else argument for argument in arguments), *rest
-
-    members = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    silent = type(cls)(cls.__name__, (cls,), {**members, "__del__": lambda self: None, "__reduce_ex__": reduced})
-    return silent

@@ -24,12 +24,14 @@ def supplies_of(loaders: Any) -> tuple[Supply, ...]:
 
 def supply_of(loader: Any) -> Supply:
     """What a loader says of itself."""
-    from torch.utils.data import BatchSampler, IterableDataset
+    from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
     chain = list(_samplers(loader))
     makers = [sampler for sampler in chain if _stated(sampler) is not None]
     dataset = getattr(loader, "dataset", None)
     stated = [size for part in (loader, *makers, dataset) if (size := _stated(part)) is not None]
+    if isinstance(loader, DataLoader) and type(loader).__iter__ is not DataLoader.__iter__:
+        stated = []  # it makes batches in a way of its own, and need not heed what it states
     batches = _attempt(lambda: len(loader), math.inf)
     samples: int | None = None
     is_plain = False

@@ -68,15 +68,16 @@ def tune_experiment(
         ConfigError: If there is no module to tune, or an output file cannot be written.
     """
     registry = common.load_registry(arguments)
+    from lit_autotune.settings.experiment import ExperimentConfig
     from lit_autotune.settings.pinning import open_document
 
     experiment = make_project(arguments, settings, switched_on)
     # Files are opened before the tuning: to find out afterwards that one cannot be written would be expensive.
     document = None
-    if arguments.write and arguments.lightning_config:
-        experiment.check_pin(arguments.write)
-    elif arguments.write:
+    if arguments.write and isinstance(experiment, ExperimentConfig):
         document = open_document(arguments.write, settings.path)
+    elif arguments.write and not isinstance(experiment, ExperimentConfig):
+        experiment.check_pin(arguments.write)
     outputs = [(flag, path) for flag, path in (("--report", arguments.report), ("--write", arguments.write)) if path]
     made = [path for _, path in outputs if not path.exists()]
     for flag, path in outputs:
@@ -120,7 +121,7 @@ def _write_outputs(
     if arguments.write and isinstance(experiment, ExperimentConfig):
         pin(document, arguments.write, report)
         print(f"values pinned in {arguments.write}, tuning switched off there")
-    elif arguments.write:
+    elif arguments.write and not isinstance(experiment, ExperimentConfig):
         experiment.pin(arguments.write, report)
         print(f"values pinned in {arguments.write}")
 

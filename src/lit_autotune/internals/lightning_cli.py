@@ -45,10 +45,11 @@ class OpenCLI(LightningCLI):  # type: ignore[misc]
         """
         parser = self.parser_for(self.subcommand)
         config = parser.parse_object(plain)
-        kept, self.config_dump = getattr(self, "config_dump", None), plain
+        kept = vars(self).get("config_dump")
+        vars(self)["config_dump"] = plain
         try:
             return parser.instantiate_classes(config)
         finally:
-            self.config_dump = kept
-            if kept is None:
-                del self.config_dump
+            del vars(self)["config_dump"]
+            if kept is not None:
+                vars(self)["config_dump"] = kept

@@ -20,7 +20,8 @@ SUMMARY = "Tunes batch size and learning rate, and trains nothing."
 class AutotuneCLI(OpenCLI):
     """A ``LightningCLI`` with a subcommand ``tune`` and an option ``fit --tune true``.
 
-    Settings are arguments such as ``--tuner.batch_size_max 64``, else those of the environment and of ``autotune.toml``.
+    Settings are arguments such as ``--tuner.batch_size_max 64``, else those of the environment and of
+    ``autotune.toml``.
     What was tuned is in the ``config.yaml`` that Lightning saves beside the run, so that it can be repeated from there.
 
     Attributes:
@@ -46,7 +47,7 @@ class AutotuneCLI(OpenCLI):
             self.parser_for("tune").add_argument("--write", type=Path | None, default=None, help=text)
 
     def instantiate_classes(self) -> None:
-        """Make the objects. Our arguments leave the configuration before, so that any LightningCLI reads what is saved."""
+        """Make the objects. Our arguments leave the configuration before: any LightningCLI reads what is saved."""
         self._asked = {name: self.own_config.pop(name, None) for name in ("tuner", "tune", "write")}
         super().instantiate_classes()
 
@@ -85,7 +86,7 @@ class AutotuneCLI(OpenCLI):
             getattr(self, hook, lambda: None)()
 
     def _tuner_config(self) -> TunerConfig:
-        """What was asked for on our command line or in a YAML file; what has its default there is left to other layers."""
+        """What was asked for on our command line or in a YAML file; what has its default there other layers may set."""
         given = self._asked["tuner"] or {}
         defaults = {name: field.default for name, field in TunerConfig.model_fields.items()} | SWITCHES
         keywords = {name: value for name, value in given.items() if value != defaults[name]}

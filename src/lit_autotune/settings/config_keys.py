@@ -25,7 +25,7 @@ class Keys(NamedTuple):
     """The keys that a setting comes from.
 
     Attributes:
-        given: Those that a user gives, each with the share of the setting that it has: ``base_lr`` goes with ``max_lr``.
+        given: Those that a user gives, each with its share of the setting: ``base_lr`` goes with ``max_lr``.
         linked: Those that the parser fills from these.
     """
 

@@ -58,14 +58,15 @@ class ConfigValues:
             text = files[0].read_text(encoding="utf-8") if len(files) == 1 else self._whole()
         else:
             text = path.read_text(encoding="utf-8")
-        yaml, root = open_yaml(path, text)
+        yaml, document = open_yaml(path, text)
+        root = document
         subcommand = self._cli.subcommand
         if isinstance(root.get(subcommand), MutableMapping):
             root = root[subcommand]
         for key, value in self._values():
             _put(root, key, value, self._cli.own_config, path)
         written = io.StringIO()
-        yaml.dump(yaml.document, written)
+        yaml.dump(document, written)
         path.write_text(written.getvalue(), encoding="utf-8")
         for doubt in self._doubts():
             print(f"autotune: warning: {doubt}", file=sys.stderr)
@@ -101,7 +102,7 @@ def open_yaml(path: Path, text: str) -> tuple[Any, Any]:
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 100_000
     try:
-        yaml.document = document = yaml.load(text) or CommentedMap()
+        document = yaml.load(text) or CommentedMap()
         _, indent, offset = load_yaml_guess_indent(text)
     except YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error

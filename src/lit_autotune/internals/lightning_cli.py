@@ -45,11 +45,11 @@ class OpenCLI(LightningCLI):  # type: ignore[misc]
         """
         parser = self.parser_for(self.subcommand)
         config = parser.parse_object(plain)
-        kept = vars(self).get("config_dump")
-        vars(self)["config_dump"] = plain
+        attributes: dict[str, Any] = self.__dict__
+        kept = {name: attributes[name] for name in ("config_dump",) if name in attributes}
+        attributes["config_dump"] = plain
         try:
             return parser.instantiate_classes(config)
         finally:
-            del vars(self)["config_dump"]
-            if kept is not None:
-                vars(self)["config_dump"] = kept
+            del attributes["config_dump"]
+            attributes.update(kept)

@@ -1,6 +1,9 @@
 """Tuned values in the words of a LightningCLI's configuration: as arguments, in the saved config, in a YAML file."""
 
+import copy
 import io
+import json
+import shlex
 import sys
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -29,7 +32,7 @@ class ConfigValues:
 
     def lines(self) -> list[str]:
         """What the user appends to the command line to train with these values, and what has no key."""
-        pasted = " ".join(f"--{'.'.join(key)}={value!r}" for key, value in self._values())
+        pasted = " ".join(_argument(self._cli.own_config, key, value) for key, value in self._values())
         return [*([pasted] if pasted else []), *self._doubts()]
 
     def keep(self) -> None:
@@ -115,6 +118,17 @@ def open_yaml(path: Path, text: str) -> tuple[Any, Any]:
 def _valued(result: Result, keys: Keys) -> Iterator[tuple[Key, float]]:
     for key, share in keys.given.items():
         yield key, result.chosen if share == 1 else result.chosen * share
+
+
+def _argument(config: Any, key: Key, value: float) -> str:
+    """A value as an argument; in a table without types as that whole table, or the parser would leave it text."""
+    for i, name in enumerate(key):
+        if isinstance(config, dict):
+            table = copy.deepcopy(config)
+            put(table, key[i:], value)
+            return f"--{'.'.join(key[:i])}={shlex.quote(json.dumps(table, default=str))}"
+        config = config[name]
+    return f"--{'.'.join(key)}={value!r}"
 
 
 def _put(root: Any, key: Key, value: float, config: Any, path: Path) -> None:

@@ -43,10 +43,12 @@ if TYPE_CHECKING:
     from lit_autotune.range_test.suggestions import suggest_lr
     from lit_autotune.report.results import Estimate, TuningReport
     from lit_autotune.search.driver import search_batch_size
+    from lit_autotune.settings.autotune_cli import AutotuneCLI
     from lit_autotune.settings.experiment import ExperimentConfig
     from lit_autotune.tuning.orchestrator import tune
 
 __all__ = [
+    "AutotuneCLI",
     "AutotuneError",
     "BatchSizeError",
     "BatchSizeStrategy",
@@ -77,6 +79,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "AutotuneCLI": "settings.autotune_cli",
     "Estimate": "report.results",
     "ExperimentConfig": "settings.experiment",
     "Tuner": "drop_in.tuner",

@@ -2,8 +2,9 @@
 
 import argparse
 import contextlib
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,11 @@ from lit_autotune.errors import ConfigError
 if TYPE_CHECKING:
     from lit_autotune.settings.experiment import ExperimentConfig
     from lit_autotune.settings.layers import TunerSettings
+    from lit_autotune.settings.lightning_cli import LightningProject
+
+
+LIGHTNINGS = re.compile(r"--(model|data|trainer|optimizer|[\w-]+[._][\w.-]*)\+?")
+"""Options of Lightning's parser; ``+`` appends to a list."""
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +51,35 @@ class _Former(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         parser.error(f"{option_string} is now {FORMER[option_string or '']}")
+
+
+def add_lightning_option(parser: argparse.ArgumentParser) -> None:
+    """The YAML files of a LightningCLI project."""
+    parser.add_argument(
+        "--lightning-config",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="YAML file of a LightningCLI project (may be repeated; later ones are above earlier ones); further "
+        "arguments such as --model.lr=0.1 go to Lightning's parser",
+    )
+
+
+def make_project(
+    arguments: argparse.Namespace, settings: "TunerSettings", switched_on: dict[str, bool]
+) -> "ExperimentConfig | LightningProject":
+    """What is to be tuned: a LightningCLI project if its files are given, else an experiment.
+
+    Raises:
+        ConfigError: If there is no module in it, or what it needs is not installed.
+    """
+    if not arguments.lightning_config:
+        return make_experiment(arguments, settings, switched_on)
+    from lit_autotune.settings.lightning_cli import LightningProject
+
+    tuner_config = settings.config.model_copy(update=switched_on)
+    targets = (arguments.module, arguments.datamodule)
+    return LightningProject(arguments.lightning_config, arguments.unknown, tuner_config, *targets)
 
 
 def make_experiment(
@@ -109,3 +144,24 @@ def _point_to(experiment: "ExperimentConfig", table: str, target: str) -> None:
         target = f"{Path(path).resolve()}{colon}{attribute}"  # relative to the shell's folder, not the config's
     arguments = getattr(experiment, table)
     setattr(experiment, table, {**({} if "class_path" in arguments else arguments), "class_path": target})
+
+
+def for_lightning(argv: Sequence[str]) -> list[str]:
+    """A command line in which arguments for Lightning's parser hold together, if there are YAML files for it.
+
+    None of our options has a dot or an underscore. A ``--config`` that is YAML is one more of the files.
+    """
+    if not any(word.partition("=")[0] == "--lightning-config" for word in argv):
+        return list(argv)
+    words: list[str] = []
+    for word in argv:
+        before = words[-1] if words else ""
+        if LIGHTNINGS.fullmatch(before) and not word.startswith("--"):
+            words[-1] = f"{before}={word}"
+        else:
+            words.append(word)
+    for i, word in enumerate(words):
+        file = word.partition("=")[2] if "=" in word else words[i + 1] if i + 1 < len(words) else ""
+        if word.partition("=")[0] == "--config" and file.endswith((".yaml", ".yml")):
+            words[i] = word.replace("--config", "--lightning-config", 1)
+    return words

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lit_autotune.cli import common
-from lit_autotune.cli.objects import add_target_options, make_experiment, no_arguments
+from lit_autotune.cli.objects import add_lightning_option, add_target_options, make_project, no_arguments
 from lit_autotune.errors import ConfigError
 
 if TYPE_CHECKING:
     from lit_autotune.report.results import TuningReport
     from lit_autotune.settings.experiment import ExperimentConfig
     from lit_autotune.settings.layers import TunerSettings
+    from lit_autotune.settings.lightning_cli import LightningProject
 
 SWITCHES = ("use_batch_size_tuning", "use_learning_rate_tuning")
 
@@ -25,7 +26,8 @@ def add_parser(commands: "common.Commands") -> None:
         "Tune without training. Both tunings are on unless a setting says otherwise.",
         "  autotune tune train.py:Net train.py:Data --report report.json\n"
         "  autotune tune --config my.toml --no-use-batch-size-tuning --lr-num-training 200\n"
-        "  autotune tune --config my.toml --write my.toml",
+        "  autotune tune --config my.toml --write my.toml\n"
+        "  autotune tune --lightning-config config.yaml --model.lr=0.1 --write config.yaml",
     )
     add_run_options(parser)
     parser.set_defaults(run=run)
@@ -36,10 +38,14 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_target_options(parser)
     parser.add_argument("--max-epochs", type=int, metavar="N", help="epochs of the training to come")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of Python, NumPy and torch")
+    add_lightning_option(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--report", type=Path, metavar="FILE", help="write the whole result as JSON")
     output.add_argument(
-        "--write", type=Path, metavar="FILE", help="pin the values found in a TOML config and switch tuning off there"
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="pin the values found in a TOML config and switch tuning off there; or in the YAML of a LightningCLI",
     )
     common.add_plugin_option(parser)
     common.add_settings_options(parser)
@@ -54,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def tune_experiment(
     arguments: argparse.Namespace, settings: "TunerSettings", switched_on: dict[str, bool]
-) -> tuple["ExperimentConfig", Any, Any, Any]:
+) -> tuple["ExperimentConfig | LightningProject", Any, Any, Any]:
     """Make the objects, tune, and write the output files.
 
     Returns:
@@ -64,11 +70,16 @@ def tune_experiment(
         ConfigError: If there is no module to tune, or an output file cannot be written.
     """
     registry = common.load_registry(arguments)
+    from lit_autotune.settings.experiment import ExperimentConfig
     from lit_autotune.settings.pinning import open_document
 
-    experiment = make_experiment(arguments, settings, switched_on)
+    experiment = make_project(arguments, settings, switched_on)
     # Files are opened before the tuning: to find out afterwards that one cannot be written would be expensive.
-    document = open_document(arguments.write, settings.path) if arguments.write else None
+    document = None
+    if arguments.write and isinstance(experiment, ExperimentConfig):
+        document = open_document(arguments.write, settings.path)
+    elif arguments.write and not isinstance(experiment, ExperimentConfig):
+        experiment.check_pin(arguments.write)
     outputs = [(flag, path) for flag, path in (("--report", arguments.report), ("--write", arguments.write)) if path]
     made = [path for _, path in outputs if not path.exists()]
     for flag, path in outputs:
@@ -84,7 +95,7 @@ def tune_experiment(
             _keep(arguments, experiment.report, made)
         raise
     if experiment.report is not None and trainer.is_global_zero:
-        _write_outputs(arguments, experiment.report, document)
+        _write_outputs(arguments, experiment, document)
     return experiment, trainer, module, datamodule
 
 
@@ -100,15 +111,23 @@ def _keep(arguments: argparse.Namespace, report: "TuningReport | None", made: li
             path.unlink()
 
 
-def _write_outputs(arguments: argparse.Namespace, report: "TuningReport", document: Any) -> None:
+def _write_outputs(
+    arguments: argparse.Namespace, experiment: "ExperimentConfig | LightningProject", document: Any
+) -> None:
+    from lit_autotune.settings.experiment import ExperimentConfig
     from lit_autotune.settings.pinning import pin
 
+    report = experiment.report
+    assert report is not None
     if arguments.report:
         arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
         print(f"report written to {arguments.report}")
-    if arguments.write:
+    if arguments.write and isinstance(experiment, ExperimentConfig):
         pin(document, arguments.write, report)
         print(f"values pinned in {arguments.write}, tuning switched off there")
+    elif arguments.write and not isinstance(experiment, ExperimentConfig):
+        experiment.pin(arguments.write, report)
+        print(f"values pinned in {arguments.write}")
 
 
 def _make_writable(flag: str, path: Path) -> None:

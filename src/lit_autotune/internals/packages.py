@@ -1,5 +1,7 @@
 """Which of Lightning's two packages an object comes from, without importing either."""
 
+import importlib
+import sys
 from typing import Any
 
 from lit_autotune.errors import ConfigError
@@ -24,3 +26,21 @@ def trainer_package(trainer: Any) -> str:
     if package is None:
         raise ConfigError(f"trainer must be a Lightning Trainer, not {type(trainer).__name__}")
     return package
+
+
+def imported_package() -> str:
+    """The one of :data:`PACKAGES` that the user's code has imported; the first if both are, or neither."""
+    return next((package for package in PACKAGES if package in sys.modules), PACKAGES[0])
+
+
+def require(extra: str, *names: str) -> None:
+    """Check that the packages of one of our extras are there.
+
+    Raises:
+        ConfigError: If one is not.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(f"{name} is missing; install it with: pip install 'lit-autotune[{extra}]'") from error

@@ -1,0 +1,149 @@
+"""A LightningCLI project, tuned and run as its YAML files say: read by Lightning's own parser."""
+
+import argparse
+import contextlib
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lit_autotune._shared.import_string import load_target
+from lit_autotune._shared.text import Wording
+from lit_autotune.config import TunerConfig
+from lit_autotune.errors import ConfigError
+from lit_autotune.internals.packages import require
+from lit_autotune.report.results import TuningReport
+from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
+
+
+class LightningProject:
+    """What ``python main.py fit --config FILE ...`` would make and train.
+
+    Args:
+        files: The YAML files, later ones above earlier ones.
+        arguments: Further arguments for Lightning's parser, such as ``--model.lr=0.1``; above all files.
+        tuner_config: What to tune.
+        module: Import string of the module's class, where the files leave it to the project's script.
+        datamodule: That of the datamodule's, likewise.
+
+    Attributes:
+        report: What the last tuning found, before it failed if it did; ``None`` if nothing was tuned.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        arguments: Sequence[str],
+        tuner_config: TunerConfig,
+        module: str | None = None,
+        datamodule: str | None = None,
+    ):
+        require("cli", "jsonargparse", "docstring_parser", "ruamel.yaml")
+        self.report: TuningReport | None = None
+        self._files, self._arguments, self._tuner_config = list(files), list(arguments), tuner_config
+        self._classes = (module, datamodule)
+        self._cli: Any = None
+        self._values: ConfigValues | None = None
+
+    def setup_target(self) -> tuple[Any, Any, Any]:
+        """Make ``(trainer, module, datamodule)``; the last is ``None`` without ``data:``.
+
+        Raises:
+            ConfigError: If Lightning's parser refuses the files or the arguments.
+        """
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))  # as with `python main.py`, whose neighbours are importable
+        classes = [load_target(target) if target else None for target in self._classes]
+        self._import_classes()
+        from lit_autotune.internals.lightning_cli import OpenCLI
+
+        class Project(OpenCLI):
+            """Makes the objects of ``fit`` and runs nothing yet."""
+
+            def _run_subcommand(self, subcommand: str) -> None:
+                pass
+
+        refusing = {"exit_on_error": False}
+        try:
+            self._cli = Project(*classes, args=self._command(), parser_kwargs={**refusing, "fit": refusing})
+        except argparse.ArgumentError as error:
+            raise ConfigError(f"{self._files[0]}: {_one_line(error)}{self._hint(error)}") from error
+        return self._cli.trainer, self._cli.model, self._cli.datamodule
+
+    def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
+        """Tune if the settings ask for it. The values found are in what Lightning saves beside the run, too."""
+        from lit_autotune.tuning.orchestrator import tune_in_words
+
+        config = self._tuner_config
+        if config.use_batch_size_tuning or config.use_learning_rate_tuning:
+            try:
+                report = tune_in_words(Wording(keep=no_lines), trainer, module, datamodule, config, **arguments)
+            except BaseException as error:
+                self.report = getattr(error, "report", None)
+                raise
+            self._values = ConfigValues(self._cli, report)
+            self._values.keep()
+            self.report = report.model_copy(update={"keep": tuple(self.lines(report))})
+            if config.verbose and trainer.is_global_zero:
+                print("To keep these values without tuning again:\n", *self.report.keep, "", sep="\n    ")
+
+    def run(self, trainer: Any, module: Any, datamodule: Any) -> None:
+        """Train, with the arguments of ``fit`` in the files, such as ``ckpt_path``."""
+        self._cli.run_subcommand("fit")
+
+    def lines(self, report: TuningReport) -> list[str]:
+        """What the user appends to the command line to keep the values."""
+        return self._values.lines() if self._values else []
+
+    def check_pin(self, path: Path) -> None:
+        """See before the tuning whether values can be written into a file.
+
+        Raises:
+            ConfigError: If it is there and is no YAML.
+        """
+        if path.is_file():
+            open_yaml(path, path.read_text(encoding="utf-8"))
+
+    def pin(self, path: Path, report: TuningReport) -> None:
+        """Write the values into a YAML file under their keys; comments survive.
+
+        Raises:
+            ConfigError: If the file has no room for them.
+        """
+        if self._values:
+            self._values.pin(path, [] if self._arguments and path not in self._files else self._files)
+
+    def _command(self) -> list[str]:
+        """The command line that says the same to the project's own script."""
+        nested = [path for path in self._files if "fit" in _keys(path)]
+        front = [f"--config={path}" for path in nested]
+        return [*front, "fit", *(f"--config={path}" for path in self._files if path not in nested), *self._arguments]
+
+    def _import_classes(self) -> None:
+        """Import the module's class first: which of Lightning's two packages is meant is told by that."""
+        for path in self._files:
+            model = _keys(path).get("model")
+            class_path = model.get("class_path") if isinstance(model, dict) else model
+            if isinstance(class_path, str) and "." in class_path:
+                with contextlib.suppress(ImportError):  # Lightning's parser says what is wrong with it
+                    importlib.import_module(class_path.rpartition(".")[0])
+
+    def _hint(self, error: Exception) -> str:
+        asks_for_class = self._classes == (None, None) and ('"model"' in str(error) or "class_path" in str(error))
+        return (
+            "; if your script names the classes, do so here: autotune tune main.py:Net main.py:Data ..."
+            if (asks_for_class)
+            else ""
+        )
+
+
+def _keys(path: Path) -> dict[str, Any]:
+    """What is at the top of a YAML file; nothing if it is broken, which Lightning's parser says better."""
+    with contextlib.suppress(OSError, UnicodeDecodeError, ConfigError):
+        return dict(open_yaml(path, path.read_text(encoding="utf-8"))[1])
+    return {}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

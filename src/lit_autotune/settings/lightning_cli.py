@@ -71,18 +71,18 @@ class LightningProject:
         return self._cli.trainer, self._cli.model, self._cli.datamodule
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
-        """Tune if the settings ask for it. The values found are in what Lightning saves beside the run, too."""
+        """Tune if the settings ask for it; the result is in :attr:`report`."""
         from lit_autotune.tuning.orchestrator import tune
 
         config = self._tuner_config
         if config.use_batch_size_tuning or config.use_learning_rate_tuning:
+            before = self._cli.own_config.clone()
             try:
                 self.report = tune(trainer, module, datamodule, config, **arguments)
             except BaseException as error:
                 self.report = getattr(error, "report", None)
                 raise
-            self._values = ConfigValues(self._cli, self.report)
-            self._values.keep()
+            self._values = ConfigValues(self._cli, before, self.report)
 
     def run(self, trainer: Any, module: Any, datamodule: Any) -> None:
         """Train, with the arguments of ``fit`` in the files, such as ``ckpt_path``."""

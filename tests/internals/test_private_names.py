@@ -307,3 +307,39 @@ def test_hooks_and_version():
     with torch.no_grad():
         tensor.add_(1)
     assert tensors.version(tensor) == before + 1
+
+
+def test_subcommands_of_a_lightning_cli(monkeypatch):
+    """OpenCLI: `_prepare_subcommand_parser`, `_subcommand_parsers`, `_subcommands_action`, `_parser`, `_run_subcommand`."""
+    from lit_autotune.internals.lightning_cli import OpenCLI
+
+    ran = []
+
+    class More(OpenCLI):
+        def setup_parser(self, *arguments):
+            super().setup_parser(*arguments)
+            self.copy_subcommand("more", "fit", "One more.")
+
+        def run_subcommand(self, name):
+            ran.append((name, self.parser_for(name) is self.parser_for("fit"), self.own_config.model.lr))
+
+    class Typed(Net):
+        def __init__(self, lr: float = 0.5):
+            super().__init__(lr)
+
+    monkeypatch.setattr("sys.argv", ["main.py"])
+    for name in ("more", "fit"):
+        More(Typed, Blobs, args=[name, "--model.lr=0.25", "--trainer.logger=false"], save_config_callback=None)
+    assert ran == [("more", False, 0.25), ("fit", True, 0.25)]
+
+
+def test_the_config_saver_of_a_lightning_cli(monkeypatch):
+    """`SaveConfigCallback` has `parser`, `config`, `config_filename` and `already_saved`."""
+    from lightning.pytorch.cli import LightningCLI
+
+    monkeypatch.setattr("sys.argv", ["main.py"])
+    cli = LightningCLI(Net, Blobs, args=["--trainer.logger=false"], run=False)
+    (saver,) = (one for one in cli.trainer.callbacks if packages.lightning_package(one, "SaveConfigCallback"))
+    assert saver.config is cli.config
+    assert saver.parser is cli.parser
+    assert (saver.config_filename, saver.already_saved) == ("config.yaml", False)

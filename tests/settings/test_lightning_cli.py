@@ -307,7 +307,8 @@ ARGS = ["--config", "config.yaml"]
 @pytest.fixture
 def fixed(train):
     """A config.yaml for classes that the script names."""
-    config({"model": {}, "data": {"batch_size": 16}})
+    settings = {name: value for name, value in yaml.safe_load(CONFIG).items() if name != "model"}
+    Path("config.yaml").write_text(yaml.safe_dump({**settings, "data": {"batch_size": 16}}))
     return train
 
 
@@ -327,7 +328,7 @@ def test_autotune_cli_is_a_lightning_cli(fixed):
         where = [f"--trainer.default_root_dir={folder}", "--trainer.logger=true"]
         kind(fixed.Net, fixed.Data, args=["fit", *ARGS, *where])
     (one,), (two,) = Path("run_a").rglob("config.yaml"), Path("run_b").rglob("config.yaml")
-    assert one.read_text().replace("one", "run_b") == two.read_text()
+    assert one.read_text().replace("run_a", "run_b") == two.read_text()
     assert fixed.USED == [(16, 1e-3)] * 2
 
 
@@ -352,6 +353,28 @@ def test_autotune_cli_in_a_script_that_fits_itself(fixed):
     assert autotune.config.data.batch_size == 32
     autotune.trainer.fit(autotune.model, autotune.datamodule)
     assert fixed.USED[-1] == (32, report.learning_rate.chosen)
+
+
+def test_a_lightning_cli_that_tunes_before_its_fit_saves_the_values(fixed):
+    """`run_tuning` in `before_fit` of any LightningCLI: what is saved beside the run has the values, too."""
+
+    class Tuning(LightningCLI):
+        def before_fit(self):
+            BOTH.run_tuning(self.trainer, self.model, self.datamodule)
+
+    Tuning(fixed.Net, fixed.Data, args=["fit", *ARGS, "--trainer.logger=true"])
+    (saved,) = Path("runs").rglob("config.yaml")
+    values = yaml.safe_load(saved.read_text())
+    assert (values["data"]["batch_size"], values["model"]["lr"]) == fixed.USED[-1]
+    assert fixed.USED[-1][0] == 32
+
+
+def test_values_that_cannot_be_saved_are_told(fixed):
+    """A value that the saved config cannot have is a warning, and in the report."""
+    cli = AutotuneCLI(fixed.Scaled, fixed.Data, run=False, args=[*ARGS, *TUNER])
+    with pytest.warns(UserWarning, match=r"config.yaml beside the run keeps the old value of module.lr"):
+        report = cli.tune()
+    assert "module.lr" in report.warnings[-1]
 
 
 def test_what_is_only_reported_is_not_saved(fixed):

@@ -37,19 +37,3 @@ class OpenCLI(LightningCLI):  # type: ignore[misc]
     def _run_subcommand(self, subcommand: str) -> None:
         """Called by Lightning once all objects are made."""
         self.run_subcommand(subcommand)
-
-    def make_again(self, plain: dict[str, Any]) -> Any:
-        """The objects of another configuration.
-
-        ``save_hyperparameters`` takes what Lightning keeps of the configuration, so that is put in its place meanwhile.
-        """
-        parser = self.parser_for(self.subcommand)
-        config = parser.parse_object(plain)
-        attributes: dict[str, Any] = self.__dict__
-        kept = {name: attributes[name] for name in ("config_dump",) if name in attributes}
-        attributes["config_dump"] = plain
-        try:
-            return parser.instantiate_classes(config)
-        finally:
-            del attributes["config_dump"]
-            attributes.update(kept)

@@ -53,7 +53,7 @@ class AutotuneCLI(OpenCLI):
         super().instantiate_classes()
 
     def tune(self) -> TuningReport:
-        """Tune, and put the values found into the objects and into the configuration.
+        """Tune, and say how to keep the values found.
 
         Raises:
             AutotuneError: See :func:`lit_autotune.tune`.
@@ -62,15 +62,15 @@ class AutotuneCLI(OpenCLI):
         if target and target.is_file():
             open_yaml(target, target.read_text(encoding="utf-8"))
         config = self._tuner_config()
+        before = self.own_config.clone()
         report = tune_in_words(Wording(keep=no_lines), self.trainer, self.model, self.datamodule, config)
-        values = ConfigValues(self, report)
+        values = ConfigValues(self, before, report)
         self.report = report = report.model_copy(update={"keep": tuple(values.lines())})
         if self.trainer.is_global_zero:
             if config.verbose:
                 print("To keep these values without tuning again:\n", *report.keep, "", sep="\n    ")
             if target:
                 values.pin(target, [Path(file) for file in self.own_config.get("config") or ()])
-        values.keep()
         return report
 
     def fit(self, **arguments: Any) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import require
-from lit_autotune.report.results import BatchSizeResult, LearningRateResult, TuningReport
-from lit_autotune.settings.config_keys import Key, Keys, find_keys, put
-
-Result = BatchSizeResult | LearningRateResult
+from lit_autotune.report.results import TuningReport
+from lit_autotune.tuning.config_keys import Key, Keys, find_keys, put
+from lit_autotune.tuning.saved_config import Result, results
 
 
 def no_lines(report: TuningReport) -> list[str]:
@@ -26,28 +25,19 @@ class ConfigValues:
     """Where the values of a report belong in the configuration that the tuned objects were made of.
 
     Args:
-        cli: An ``OpenCLI`` whose configuration still holds the values from before the tuning.
+        cli: An ``OpenCLI``.
+        config: The configuration that the tuned objects were made of, with the values from before.
         report: What was found.
     """
 
-    def __init__(self, cli: Any, report: TuningReport):
-        self._cli = cli
-        results = (report.batch_size, report.learning_rate)
-        self._found = [(result, find_keys(cli, result.places, result.old)) for result in results if result is not None]
+    def __init__(self, cli: Any, config: Any, report: TuningReport):
+        self._parser, self._subcommand, self._config = cli.parser_for(cli.subcommand), cli.subcommand, config
+        self._found = [(one, find_keys(self._parser, config, one.places, one.old)) for one in results(report)]
 
     def lines(self) -> list[str]:
         """What the user appends to the command line to train with these values, and what has no key."""
-        pasted = " ".join(_argument(self._cli.own_config, key, value) for key, value in self._values())
+        pasted = " ".join(_argument(self._config, key, value) for key, value in self._values())
         return [*([pasted] if pasted else []), *self._doubts()]
-
-    def keep(self) -> None:
-        """Put what was applied into the configuration that Lightning saves beside the run."""
-        for result, keys in self._found:
-            if getattr(result, "applied", True):
-                for key, value in _valued(result, keys):
-                    put(self._cli.own_config, key, value)
-                for key in keys.linked:
-                    put(self._cli.own_config, key, result.chosen)
 
     def pin(self, path: Path, files: list[Path]) -> None:
         """Write the values into a YAML file; comments and order survive.
@@ -68,11 +58,10 @@ class ConfigValues:
             text = path.read_text(encoding="utf-8")
         yaml, document = open_yaml(path, text)
         root = document
-        subcommand = self._cli.subcommand
-        if isinstance(root.get(subcommand), MutableMapping):
-            root = root[subcommand]
+        if isinstance(root.get(self._subcommand), MutableMapping):
+            root = root[self._subcommand]
         for key, value in self._values():
-            _put(root, key, value, self._cli.own_config, path)
+            _put(root, key, value, self._config, path)
         written = io.StringIO()
         yaml.dump(document, written)
         path.write_text(written.getvalue(), encoding="utf-8")
@@ -91,8 +80,7 @@ class ConfigValues:
         ]
 
     def _whole(self) -> str:
-        cli = self._cli
-        return str(cli.parser_for(cli.subcommand).dump(cli.own_config, skip_none=False))
+        return str(self._parser.dump(self._config, skip_none=False))
 
 
 def open_yaml(path: Path, text: str) -> tuple[Any, Any]:

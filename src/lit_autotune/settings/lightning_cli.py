@@ -72,18 +72,18 @@ class LightningProject:
         return self._cli.trainer, self._cli.model, self._cli.datamodule
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
-        """Tune if the settings ask for it. The values found are in what Lightning saves beside the run, too."""
+        """Tune if the settings ask for it; the result is in :attr:`report`."""
         from lit_autotune.tuning.orchestrator import tune_in_words
 
         config = self._tuner_config
         if config.use_batch_size_tuning or config.use_learning_rate_tuning:
+            before = self._cli.own_config.clone()
             try:
                 report = tune_in_words(Wording(keep=no_lines), trainer, module, datamodule, config, **arguments)
             except BaseException as error:
                 self.report = getattr(error, "report", None)
                 raise
-            self._values = ConfigValues(self._cli, report)
-            self._values.keep()
+            self._values = ConfigValues(self._cli, before, report)
             self.report = report.model_copy(update={"keep": tuple(self.lines(report))})
             if config.verbose and trainer.is_global_zero:
                 print("To keep these values without tuning again:\n", *self.report.keep, "", sep="\n    ")

@@ -24,6 +24,7 @@ from lit_autotune.report.tables import show_report
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.tuning.keep import python_lines
 from lit_autotune.tuning.launch import launch
+from lit_autotune.tuning.saved_config import keep_in_saved_config
 from lit_autotune.tuning.tracebacks import fold
 from lit_autotune.types import TuningStep
 
@@ -88,6 +89,11 @@ def tune_in_words(
         raise
     if runs_elsewhere(trainer):
         _write_all(owners(module, datamodule), changes)
+    if doubts := keep_in_saved_config(trainer, report):
+        console = Console(config.verbose and trainer.is_global_zero, wording=wording)
+        for doubt in doubts:
+            console.warn(doubt)
+        report = report.model_copy(update={"warnings": (*report.warnings, *console.warnings)})
     return report
 
 

@@ -33,15 +33,15 @@ class Keys(NamedTuple):
     linked: tuple[Key, ...] = ()
 
 
-def find_keys(cli: Any, places: Sequence[str], old: float | None) -> Keys:
+def find_keys(parser: Any, config: Any, places: Sequence[str], old: float | None) -> Keys:
     """The keys that the value in some places comes from; none if that cannot be told.
 
     Args:
-        cli: An ``OpenCLI``, with the configuration that the objects were made of.
+        parser: That of the LightningCLI, or of the subcommand that was given.
+        config: What it parsed, and the objects were made of.
         places: Where the setting is kept, as a report has them.
         old: The value that the objects were made with.
     """
-    parser, config = cli.parser_for(cli.subcommand), cli.own_config
     free = _plain(parser, config, skip_link_targets=True)
     numbers = dict(_numbers(free))
     everything = dict(_numbers(_plain(parser, config, skip_link_targets=False)))
@@ -59,7 +59,7 @@ def find_keys(cli: Any, places: Sequence[str], old: float | None) -> Keys:
                 linked += [key] if source != key else []
     if not given:
         order = sorted(same, key=lambda key: key[0] != SECTIONS[parsed[0].owner]) if parsed else []
-        proven = next((key for key in order if key[0] != "trainer" and _is_proven(cli, free, key, parsed)), None)
+        proven = next((key for key in order if key[0] != "trainer" and _is_proven(parser, free, key, parsed)), None)
         given = {proven: 1.0} if proven else {}
     return Keys(given, tuple(linked))
 
@@ -126,13 +126,13 @@ def _source(parser: Any, free: dict[str, Any], same: list[Key], target: Key) -> 
     return None
 
 
-def _is_proven(cli: Any, free: dict[str, Any], key: Key, places: Sequence[Place]) -> bool:
+def _is_proven(parser: Any, free: dict[str, Any], key: Key, places: Sequence[Place]) -> bool:
     """Whether objects made with another value under a key have it in all places."""
     value = _other(dict(_numbers(free))[key])
     changed = _changed({name: part for name, part in free.items() if name != "trainer"}, key, value)
     with unchanged_process(quiet=True):
         try:
-            made = cli.make_again(changed)
+            made = parser.instantiate_classes(parser.parse_object(changed))
             objects = owners(made.get("model"), made.get("data"))
             return all(as_number(read(objects, place)) == value for place in places)
         except Exception:  # the user's classes may refuse it

@@ -310,9 +310,7 @@ def test_hooks_and_version():
 
 
 def test_subcommands_of_a_lightning_cli(monkeypatch):
-    """OpenCLI: `_prepare_subcommand_parser`, `_subcommand_parsers`, `_subcommands_action`, `_parser` and
-    `_run_subcommand`.
-    """
+    """`_prepare_subcommand_parser`, `_subcommand_parsers`, `_subcommands_action`, `_parser`, `_run_subcommand`."""
     from lit_autotune.internals.lightning_cli import OpenCLI
 
     ran = []

@@ -192,6 +192,7 @@ def test_a_new_file_gets_the_whole_configuration(train):
         (["--lightning-config", "config.yaml", "--trainer.max_epochs=many"], "trainer.max_epochs"),
         (["--lightning-config", "config.yaml", "--model=train_cli.Missing"], "Missing"),
         (["--model.lr=0.1"], None),
+        (["--lightning-config", "config.yaml", "--lr-mix", "3"], None),
     ],
 )
 def test_mistakes_are_one_line_of_the_parsers(train, capsys, bad, said):
@@ -205,6 +206,25 @@ def test_mistakes_are_one_line_of_the_parsers(train, capsys, bad, said):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("autotune:")]
     assert len(lines) == 1
     assert said in lines[0]
+
+
+def test_the_form_of_a_file_survives(train):
+    """Indentation, quotes, lists and comments stay; keys that the file lacks are added with their class."""
+    text = (
+        "# top\ntrainer:\n    max_epochs: 1\n    logger: 'false'\n    callbacks:\n"
+        "      - class_path: Timer # a list\n\nmodel: train_cli.Net\n"
+    )
+    text = text.replace("'false'", "false")
+    Path("four.yaml").write_text(text)
+    command = ["tune", "--lightning-config", "four.yaml", "--data=train_cli.Data", *FLAGS, "--write", "four.yaml"]
+    assert cli.main(command) == 0
+    written = Path("four.yaml").read_text()
+    assert written.startswith(text.partition("model:")[0])
+    values = yaml.safe_load(written)
+    assert set(values["model"]) == {"class_path", "init_args"}
+    assert values["data"] == {"class_path": "train_cli.Data", "init_args": {"batch_size": 32}}
+    arguments = ["--config", "four.yaml", "--trainer.accelerator=cpu"]
+    assert plain_fit(train, *arguments) == (32, values["model"]["init_args"]["lr"])
 
 
 def test_a_missing_extra_is_one_line(train, capsys, monkeypatch):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lit_autotune._version import __version__
 from lit_autotune.cli import config, estimate, fit, init, plugins, suggest, tune
-from lit_autotune.cli.objects import for_lightning
+from lit_autotune.cli.objects import for_lightning, unknown_to_all
 from lit_autotune.errors import AutotuneError, ExitCode
 from lit_autotune.tuning.tracebacks import fold
 
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for command in (tune, fit, estimate, suggest, plugins, config, init):
         command.add_parser(commands)
     arguments, unknown = parser.parse_known_args(for_lightning(sys.argv[1:] if argv is None else argv))
-    if unknown and not getattr(arguments, "lightning_config", None):
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if wrong := unknown_to_all(unknown, arguments):
+        parser.error(f"unrecognized arguments: {' '.join(wrong)}")
     arguments.unknown = unknown
     try:
         arguments.run(arguments)

@@ -165,3 +165,9 @@ def for_lightning(argv: Sequence[str]) -> list[str]:
         if word.partition("=")[0] == "--config" and file.endswith((".yaml", ".yml")):
             words[i] = word.replace("--config", "--lightning-config", 1)
     return words
+
+
+def unknown_to_all(words: Sequence[str], arguments: argparse.Namespace) -> list[str]:
+    """Arguments that neither we know nor, as far as that can be told, Lightning's parser."""
+    is_lightning = bool(getattr(arguments, "lightning_config", None))
+    return [word for word in words if not (is_lightning and LIGHTNINGS.fullmatch(word.partition("=")[0]))]

@@ -1,4 +1,4 @@
-"""Files, environment variables, flags; whole experiments."""
+"""Files, environment variables, flags; whole experiments; LightningCLI projects."""
 
 from lit_autotune.settings.layers import TunerSettings
 

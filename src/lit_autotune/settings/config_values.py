@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterator, MutableMapping
@@ -104,7 +105,8 @@ def open_yaml(path: Path, text: str) -> tuple[Any, Any]:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(document, MutableMapping):
         raise ConfigError(f"{path}: must have keys such as model: and trainer: at its top")
-    yaml.indent(mapping=2, sequence=indent or 2, offset=offset or 0)
+    steps = re.findall(r"^[\w.-]+:[^\n]*\n(?:\s*(?:#[^\n]*)?\n)*( +)[\w.-]+:", text, flags=re.M)
+    yaml.indent(mapping=len(steps[0]) if steps else 2, sequence=indent or 2, offset=offset or 0)
     return yaml, document
 
 

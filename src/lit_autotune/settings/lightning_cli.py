@@ -16,6 +16,16 @@ from lit_autotune.internals.packages import require
 from lit_autotune.report.results import TuningReport
 from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
 
+NOISE = (
+    "Does not validate",
+    "Subtypes:",
+    "Errors:",
+    "Expected a <class 'NoneType'>",
+    "Expected a path",
+    "Given value",
+)
+"""How lines of jsonargparse's errors begin that do not help."""
+
 
 class LightningProject:
     """What ``python main.py fit --config FILE ...`` would make and train.
@@ -68,7 +78,7 @@ class LightningProject:
         try:
             self._cli = Project(*classes, args=self._command(), parser_kwargs={**refusing, "fit": refusing})
         except argparse.ArgumentError as error:
-            raise ConfigError(f"{self._files[0]}: {_one_line(error)}{self._hint(error)}") from error
+            raise ConfigError(f"{self._files[0]}: {_one_line(error)}{self._hint()}") from error
         return self._cli.trainer, self._cli.model, self._cli.datamodule
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
@@ -120,22 +130,24 @@ class LightningProject:
         front = [f"--config={path}" for path in nested]
         return [*front, "fit", *(f"--config={path}" for path in self._files if path not in nested), *self._arguments]
 
+    def _class_paths(self) -> list[str]:
+        """The module's class, as the files have it."""
+        models = [_keys(path).get("model") for path in self._files]
+        paths = [model.get("class_path") if isinstance(model, dict) else model for model in models]
+        return [path for path in paths if isinstance(path, str)]
+
     def _import_classes(self) -> None:
         """Import the module's class first: which of Lightning's two packages is meant is told by that."""
-        for path in self._files:
-            model = _keys(path).get("model")
-            class_path = model.get("class_path") if isinstance(model, dict) else model
-            if isinstance(class_path, str) and "." in class_path:
-                with contextlib.suppress(ImportError):  # Lightning's parser says what is wrong with it
-                    importlib.import_module(class_path.rpartition(".")[0])
+        for path in self._class_paths():
+            with contextlib.suppress(ImportError, ValueError):  # Lightning's parser says what is wrong with it
+                importlib.import_module(path.rpartition(".")[0])
 
-    def _hint(self, error: Exception) -> str:
-        asks_for_class = self._classes == (None, None) and ('"model"' in str(error) or "class_path" in str(error))
-        return (
-            "; if your script names the classes, do so here: autotune tune main.py:Net main.py:Data ..."
-            if (asks_for_class)
-            else ""
+    def _hint(self) -> str:
+        """What to do where the files leave the classes to the project's script."""
+        named = (
+            self._class_paths() or any(self._classes) or any(word.startswith("--model=") for word in self._arguments)
         )
+        return "" if named else "; if your script names the classes, name them here as well: MODULE DATAMODULE"
 
 
 def _keys(path: Path) -> dict[str, Any]:
@@ -146,4 +158,6 @@ def _keys(path: Path) -> dict[str, Any]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """What jsonargparse says over many lines, without the alternatives that nobody meant."""
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    return " ".join(line for line in lines if not line.startswith(NOISE))

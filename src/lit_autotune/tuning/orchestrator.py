@@ -74,7 +74,7 @@ def tune_in_words(
     datamodule: Any,
     config: TunerConfig,
     registry: Registry | None = None,
-    save_plot: bool = False,
+    save_plot: bool = True,
 ) -> TuningReport:
     """What :func:`tune` does, for a caller who speaks to the user in other words."""
     module = uncompiled(module)

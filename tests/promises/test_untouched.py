@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from lit_autotune import ConfigError, TunerConfig, tune
-from support.models import Blobs, Net, RandomBlobs, RandomNet, quiet_trainer
+from support.models import Blobs, Net, RandomBlobs, RandomNet, blobs, quiet_trainer
 
 pytestmark = pytest.mark.slow
 
@@ -225,6 +225,22 @@ def test_module_without_datamodule(tmp_path):
     size, rate = TunerConfig(**CONFIG).run_tuning(quiet_trainer(), module)
     assert (module.batch_size, module.lr) == (size, rate)
     assert size == 8
+
+
+def test_trainer_that_had_a_datamodule_before():
+    """A Trainer that has fitted with a datamodule tunes a module with loaders of its own, and keeps that datamodule."""
+
+    class WithData(Net):
+        def train_dataloader(self):
+            return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*blobs()), batch_size=16)
+
+    trainer, data = quiet_trainer(max_epochs=1), Blobs()
+    trainer.fit(Net(), datamodule=data)
+    report = tune(
+        trainer, WithData(), config=TunerConfig(use_learning_rate_tuning=True, verbose=False), save_plot=False
+    )
+    assert report.learning_rate.curve.losses
+    assert trainer.datamodule is data
 
 
 def test_handles_in_a_module_are_shared_with_its_copies():

@@ -16,6 +16,7 @@ from lit_autotune.drop_in.places import batch_size_name, learning_rate_name, pre
 from lit_autotune.drop_in.words import BATCH_SIZE, LEARNING_RATE, wording
 from lit_autotune.errors import ConfigError, LRSuggestionError
 from lit_autotune.internals.packages import trainer_package
+from lit_autotune.report.results import TuningReport
 from lit_autotune.tuning.orchestrator import tune_in_words
 
 PASSED = ("train_dataloaders", "val_dataloaders", "dataloaders", "datamodule")
@@ -100,9 +101,7 @@ class Tuner:
                 batch_size_margin=margin,
                 batch_size_max=max_val,
             )
-            result = tune_in_words(
-                bound_size(config, words), self._trainer, model, given, config, save_plot=False
-            ).batch_size
+            result = self._tune(bound_size(config, words), model, given, config).batch_size
             assert result is not None
             if is_ours:
                 write_if_there(model, batch_arg_name, result.chosen)
@@ -188,7 +187,7 @@ class Tuner:
         if finder.num_training < FEWEST:
             reason = f"num_training={finder.num_training} gives too few points, {FEWEST} are needed"
         try:
-            found = tune_in_words(words, self._trainer, model, given, config, save_plot=False).learning_rate
+            found = self._tune(words, model, given, config).learning_rate
         except LRSuggestionError as error:
             if error.curve is None:
                 raise
@@ -207,6 +206,9 @@ class Tuner:
             value=value,
             reason=reason,
         )
+
+    def _tune(self, words: Wording, model: Any, given: Any, config: TunerConfig) -> TuningReport:
+        return tune_in_words(words, self._trainer, model, given, config, save_plot=False)
 
     def _data(self, model: Any, method: str, passed: tuple[Any, ...], names: Mapping[str, str]) -> tuple[Any, Wording]:
         """The datamodule passed, or made of the loaders passed; and the words to speak of it."""

@@ -25,9 +25,11 @@ def stale_parts(trainer: Any, templates: Mapping[str, Any]) -> dict[int, Any]:
     for name in ("_optimizers", "_lightning_optimizers", "lr_scheduler_configs"):
         memo[id(getattr(strategy, name))] = []
     ours = {id(template) for template in templates.values()}
-    for leftover in (strategy.model, strategy.lightning_module, trainer.datamodule):
+    for leftover in (strategy.model, strategy.lightning_module):
         if leftover is not None and id(leftover) not in ours:
             memo[id(leftover)] = DROPPED
+    if trainer.datamodule is not None and id(trainer.datamodule) not in ours:
+        memo[id(trainer.datamodule)] = None  # a fit without one would call the hooks of whatever stands there
     return memo
 
 

@@ -333,6 +333,21 @@ def fixed(train):
     return train
 
 
+def test_the_other_package_and_a_file_with_its_subcommand(train):
+    """A module of `pytorch_lightning`, in a file that begins with `fit:`; in a process that has imported neither."""
+    models = (Path(__file__).parents[1] / "support/models.py").read_text()
+    Path("models.py").write_text(models.replace("lightning.pytorch", "pytorch_lightning"))
+    classes = TRAIN.replace("lightning.pytorch", "pytorch_lightning").replace("support.models", "models")
+    Path("other_cli.py").write_text(classes)
+    sections = yaml.safe_load(CONFIG.replace("train_cli", "other_cli"))
+    Path("config.yaml").write_text(yaml.safe_dump({"fit": sections}))
+    command = ["tune", "--lightning-config=config.yaml", *FLAGS, "--write=config.yaml"]
+    code = f"import sys; from lit_autotune.cli import main; sys.exit(main({command!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(Path("config.yaml").read_text())["fit"]["data"]["init_args"]["batch_size"] == 32
+
+
 def test_autotune_cli_tunes_before_a_fit(fixed):
     """`fit --tune true`: trains with the values; any LightningCLI repeats the run from the config that was saved."""
     command = ["fit", *ARGS, "--trainer.logger=true", "--tune=true", *TUNER]

@@ -97,4 +97,6 @@ def is_users_own(error: BaseException) -> bool:
     """Whether an exception is of the user's code, here or on another rank, and says nothing of memory or data."""
     if isinstance(error, AutotuneError):
         return isinstance(error, OtherRankError)
+    if type(error).__name__ == "SIGTERMException":  # Lightning's way to end a fit
+        return False
     return isinstance(error, Exception) and not isinstance(error, MemoryError | TooLittleDataError)

@@ -301,7 +301,15 @@ def test_what_was_asked_for_by_name_is_put_in_question_only_on_request(target, c
 
 def test_the_batch_size_alone_is_compared_at_the_present_rate():
     """The module keeps its rate in both."""
-    module, data = Hasty(lr=1e-2), Validated(batch_size=16, samples=1000)
+
+    class Paced(Hasty):
+        """A step takes as long with any batch size, so that larger ones are faster, on a loaded machine, too."""
+
+        def training_step(self, batch, batch_idx):
+            time.sleep(0.005)
+            return super().training_step(batch, batch_idx)
+
+    module, data = Paced(lr=1e-2), Validated(batch_size=16, samples=1000)
     report = tuned(module, data, quiet_trainer(max_epochs=10), **{**BOTH, "use_learning_rate_tuning": False})
     assert [values.name for values in report.comparison.values] == ["present", "new size"]
     assert data.batch_size == 16

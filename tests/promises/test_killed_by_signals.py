@@ -48,14 +48,16 @@ def _time_enough(monkeypatch):
 
 
 class Fuse:
-    """Sends a signal to the process that tunes, at one call of a hook; counts the fits that begin later."""
+    """Sends a signal to the process that tunes, at one call of a hook; counts the runs that begin later, each of which
+    asks for its loader first.
+    """
 
-    def __init__(self, number, moment, count):
-        self.number, self.moment, self.count = number, moment, count
+    def __init__(self, number, moment, count, loader="train_dataloader"):
+        self.number, self.moment, self.count, self.loader = number, moment, count, loader
         self.process, self.begun = os.getpid(), 0
 
     def __call__(self, hook):
-        self.begun += hook.endswith("_dataloader") and self.count <= 0
+        self.begun += hook == self.loader and self.count <= 0
         self.count -= hook == self.moment
         if hook == self.moment and self.count == 0:
             # A terminal sends Ctrl-C to all processes in the foreground, others send their signal to one.
@@ -162,8 +164,8 @@ NUMBERS = [pytest.param(number, id=number.name) for number in (signal.SIGINT, si
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_signal_in_a_phase(tmp_path, moment, number):
     """Whenever it comes, no further fit begins, no process or file is left, and the next fit is as if untuned."""
-    fields = EVALUATION if "evaluation" in moment else {}
-    assert_ended(tmp_path, number, lambda: interrupted(in_hooks, Fuse(number, *MOMENTS[moment]), **fields))
+    fields, loader = (EVALUATION, "val_dataloader") if "evaluation" in moment else ({}, "train_dataloader")
+    assert_ended(tmp_path, number, lambda: interrupted(in_hooks, Fuse(number, *MOMENTS[moment], loader), **fields))
 
 
 def test_exit_code_after_sigterm(tmp_path):

@@ -25,7 +25,7 @@ def load_target(target: str, base: Path = Path()) -> Any:
     is_file = module_name.endswith(".py")
     if not module_name or not attribute or (module_name.startswith(".") and not is_file):
         raise TargetError(f"target {target!r} is not of the form 'package.module:Class' or 'path/to/file.py:Class'")
-    module = _import_file(base / module_name, target) if is_file else _import_module(module_name, target)
+    module = load_file(base / module_name, target) if is_file else _import_module(module_name, target)
     found: Any = module
     for part in attribute.split("."):
         try:
@@ -49,7 +49,16 @@ def _import_module(name: str, target: str) -> Any:
         raise
 
 
-def _import_file(path: Path, target: str) -> Any:
+def load_file(path: Path, target: str) -> Any:
+    """The module that a Python file makes.
+
+    Args:
+        path: The file.
+        target: What the user wrote, for error messages.
+
+    Raises:
+        TargetError: If there is no such file, or a module of its name is imported already.
+    """
     if not path.is_file():
         raise TargetError(f"target {target!r}: there is no file {path}")
     path = path.resolve()

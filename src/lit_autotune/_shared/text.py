@@ -1,7 +1,7 @@
 """Small helpers for messages."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -28,10 +28,13 @@ class Wording:
     Attributes:
         speaker: What the user called.
         names: What a field of ``TunerConfig`` is called there, where that is something else.
+        keep: Gives the lines that set the values of a report in the form of the user's project; by default they are
+            Python.
     """
 
     speaker: str = "TunerConfig::run_tuning"
     names: Mapping[str, str] = field(default_factory=dict)
+    keep: Callable[[Any], list[str]] | None = None
 
     def __call__(self, text: str) -> str:
         """A message in these words. What is quoted, or part of a dotted place, is the user's and stays."""

@@ -68,6 +68,8 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file (default: $LIT_AUTOTUNE_CONFIG, ./autotune.toml, or [tool.lit-autotune] in ./pyproject.toml)",
     )
+    quiet: dict[str, Any] = {"dest": "verbose", "action": "store_false", "default": argparse.SUPPRESS}
+    parser.add_argument("-q", "--quiet", help="the same as --no-verbose", **quiet)
     presets = parser.add_mutually_exclusive_group()
     for preset, values in PRESETS.items():
         named = ", ".join(f"{name} = {value:g}" for name, value in values.items())

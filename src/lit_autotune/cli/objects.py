@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lit_autotune.errors import ConfigError
 
@@ -21,15 +21,36 @@ LIGHTNINGS = re.compile(r"--(model|data|trainer|optimizer|[\w-]+[._][\w.-]*)\+?"
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
-    """The module and the datamodule."""
-    parser.usage = f"{parser.prog} [MODULE [DATAMODULE]] [--config FILE] [option ...]"
+    """The module, the datamodule and the Trainer."""
+    parser.usage = f"{parser.prog} [MODULE [DATAMODULE [TRAINER]]] [--config FILE] [option ...]"
     parser.add_argument(
         "module",
         nargs="?",
         metavar="MODULE",
-        help="LightningModule as pkg.mod:attr or path/to/file.py:attr: class, factory or instance",
+        help="LightningModule as pkg.mod:attr or path/to/file.py:attr: class, factory or instance; or a file alone, "
+        "whose only module, datamodule and Trainer are taken",
     )
     parser.add_argument("datamodule", nargs="?", metavar="DATAMODULE", help="LightningDataModule, likewise")
+    parser.add_argument(
+        "trainer", nargs="?", metavar="TRAINER", help="Trainer, likewise (default: one that [trainer_config] describes)"
+    )
+    for option in FORMER:
+        parser.add_argument(option, action=_Former, nargs="?", dest=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+FORMER = {
+    "--tune-batch-size": "--use-batch-size-tuning, which is on by default",
+    "--tune-learning-rate": "--use-learning-rate-tuning, which is on by default",
+    "--config_path": "--config",
+}
+"""Options of what this package replaces, and what to write instead."""
+
+
+class _Former(argparse.Action):
+    """Says what to write instead."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        parser.error(f"{option_string} is now {FORMER[option_string or '']}")
 
 
 def add_lightning_option(parser: argparse.ArgumentParser) -> None:
@@ -73,12 +94,27 @@ def make_experiment(
 
     tuner_config = settings.config.model_copy(update=switched_on)
     experiment = ExperimentConfig.from_document(settings.document, settings.path, tuner_config)
-    for name in ("module", "datamodule"):
-        if target := getattr(arguments, name):
-            _point_to(experiment, f"{name}_config", target)
+    for name, target in _targets(arguments).items():
+        _point_to(experiment, f"{name}_config", target)
+    if (seed := getattr(arguments, "seed", None)) is not None:
+        experiment.seed = seed
     if not experiment.module_config:
         raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
     return experiment
+
+
+def _targets(arguments: argparse.Namespace) -> dict[str, str]:
+    """The targets of the command line, by role; those that a file alone stands for included."""
+    named = {name: getattr(arguments, name) for name in ("module", "datamodule", "trainer")}
+    given = {name: target for name, target in named.items() if target}
+    if given.get("module", "").endswith(".py"):
+        from lit_autotune.settings.targets import find_targets
+
+        with no_arguments():
+            found = find_targets(given.pop("module"))
+        given = {**found, **given}
+        print(f"autotune: {', '.join(given.values())}", file=sys.stderr)
+    return given
 
 
 @contextlib.contextmanager

@@ -36,6 +36,8 @@ def add_parser(commands: "common.Commands") -> None:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Targets, output files and settings, for the commands that tune."""
     add_target_options(parser)
+    parser.add_argument("--max-epochs", type=int, metavar="N", help="epochs of the training to come")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of Python, NumPy and torch")
     add_lightning_option(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--report", type=Path, metavar="FILE", help="write the whole result as JSON")
@@ -84,6 +86,8 @@ def tune_experiment(
         _make_writable(flag, path)
     with no_arguments():
         trainer, module, datamodule = experiment.setup_target()
+    if arguments.max_epochs is not None:
+        trainer.fit_loop.max_epochs = arguments.max_epochs
     try:
         experiment.tune(trainer, module, datamodule, registry=registry)
     except BaseException:

@@ -100,7 +100,9 @@ class Tuner:
                 batch_size_margin=margin,
                 batch_size_max=max_val,
             )
-            result = tune_in_words(bound_size(config, words), self._trainer, model, given, config).batch_size
+            result = tune_in_words(
+                bound_size(config, words), self._trainer, model, given, config, save_plot=False
+            ).batch_size
             assert result is not None
             if is_ours:
                 write_if_there(model, batch_arg_name, result.chosen)
@@ -186,7 +188,7 @@ class Tuner:
         if finder.num_training < FEWEST:
             reason = f"num_training={finder.num_training} gives too few points, {FEWEST} are needed"
         try:
-            found = tune_in_words(words, self._trainer, model, given, config).learning_rate
+            found = tune_in_words(words, self._trainer, model, given, config, save_plot=False).learning_rate
         except LRSuggestionError as error:
             if error.curve is None:
                 raise

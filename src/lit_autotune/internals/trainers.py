@@ -59,6 +59,26 @@ def _renewed(loop: Any, copied: Any, *arguments: Any, **options: Any) -> Any:
     return renewed
 
 
+FACTS = ("accumulate_grad_batches", "gradient_clip_val", "max_epochs", "max_steps", "limit_train_batches")
+"""Settings of a Trainer, as it calls them, that batch size and learning rate depend on."""
+
+UNSET = {"accumulate_grad_batches": 1, "max_steps": -1, "limit_train_batches": 1.0}
+
+
+def facts(trainer: Any) -> dict[str, Any]:
+    """Settings of a Trainer that the values found hold for; those that were not changed are left out."""
+    found = {name: getattr(trainer, name) for name in FACTS}
+    changed = {name: value for name, value in found.items() if value is not None and value != UNSET.get(name)}
+    strategy = type(trainer.strategy).__name__
+    return {
+        "precision": str(trainer.precision),
+        "device": trainer.strategy.root_device.type,
+        "devices": trainer.world_size,
+        **({} if trainer.world_size == 1 else {"strategy": strategy}),
+        **changed,
+    }
+
+
 def silent_profiler(trainer: Any) -> Any:
     """A profiler that measures and writes nothing."""
     return importlib.import_module(f"{trainer_package(trainer)}.profilers").PassThroughProfiler()

@@ -144,6 +144,8 @@ class TuningReport(Record):
         plan: The training to come, as far as it is known.
         steps: Results of steps that plugins brought, by name.
         warnings: What the user should know.
+        trainer: Settings of the Trainer that the values hold for.
+        keep: Lines to paste that set the values, so that the next training needs no tuning.
         seconds: Wall time of the whole tuning, in seconds.
     """
 
@@ -155,6 +157,8 @@ class TuningReport(Record):
     plan: TrainingPlan | None = None
     steps: dict[str, Any] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    trainer: dict[str, Any] = Field(default_factory=dict)
+    keep: tuple[str, ...] = ()
     seconds: float = 0.0
 
 

@@ -30,6 +30,11 @@ def show_report(console: Console, report: TuningReport) -> None:
     if report.comparison and report.comparison.values:
         console.table(_comparison_table(report.comparison))
     console.table(_result_table(report))
+    if report.keep:
+        console.text("To keep these values without tuning again:\n")
+        for line in report.keep:
+            console.text(f"    {line}" if line else "")
+        console.text("")
 
 
 def show_estimates(console: Console, estimates: Sequence["Estimate"]) -> None:

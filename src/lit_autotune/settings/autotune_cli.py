@@ -6,12 +6,13 @@ Imported only where it is wanted: it needs Lightning, and ``lit-autotune[cli]``.
 from pathlib import Path
 from typing import Any
 
+from lit_autotune._shared.text import Wording
 from lit_autotune.config import TunerConfig
 from lit_autotune.internals.lightning_cli import OpenCLI
 from lit_autotune.report.results import TuningReport
-from lit_autotune.settings.config_values import ConfigValues, open_yaml
+from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
 from lit_autotune.settings.layers import TunerSettings
-from lit_autotune.tuning.orchestrator import tune
+from lit_autotune.tuning.orchestrator import tune_in_words
 
 SWITCHES = {"use_batch_size_tuning": True, "use_learning_rate_tuning": True}
 SUMMARY = "Tunes batch size and learning rate, and trains nothing."
@@ -62,11 +63,12 @@ class AutotuneCLI(OpenCLI):
             open_yaml(target, target.read_text(encoding="utf-8"))
         config = self._tuner_config()
         before = self.own_config.clone()
-        self.report = report = tune(self.trainer, self.model, self.datamodule, config)
+        report = tune_in_words(Wording(keep=no_lines), self.trainer, self.model, self.datamodule, config)
         values = ConfigValues(self, before, report)
+        self.report = report = report.model_copy(update={"keep": tuple(values.lines())})
         if self.trainer.is_global_zero:
             if config.verbose:
-                print("To keep the values:", *values.lines(), sep="\n  ")
+                print("To keep these values without tuning again:\n", *report.keep, "", sep="\n    ")
             if target:
                 values.pin(target, [Path(file) for file in self.own_config.get("config") or ()])
         return report

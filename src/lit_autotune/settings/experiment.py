@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from lit_autotune._shared.text import did_you_mean, first_problem
+from lit_autotune._shared.text import Wording, did_you_mean, first_problem
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import PACKAGES, lightning_package
@@ -91,6 +91,12 @@ class ExperimentConfig(BaseModel):
 
     def setup_trainer(self, module: Any) -> Any:
         """Make the Trainer, of the package that the module's class comes from."""
+        callbacks = self.trainer_config.get("callbacks")
+        if isinstance(callbacks, dict) and "use_batch_size_finder" in callbacks:
+            raise ConfigError(
+                "[trainer_config.callbacks] use_batch_size_finder: write use_batch_size_tuning = true under "
+                "[tuner_config]"
+            )
         package = lightning_package(module, "LightningModule") or PACKAGES[0]
         table = {CLASS_PATH: f"{package}:Trainer", **self.trainer_config}
         return instantiate(table, self._folder, "trainer_config")
@@ -123,19 +129,29 @@ class ExperimentConfig(BaseModel):
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
         """Tune if the config asks for it; the result is in :attr:`report`."""
-        from lit_autotune.tuning.orchestrator import tune
+        from lit_autotune.tuning.orchestrator import tune_in_words
 
         config = self.tuner_config
         if config.use_batch_size_tuning or config.use_learning_rate_tuning:
             try:
-                self._report = tune(trainer, module, datamodule, config, **arguments)
+                self._report = tune_in_words(Wording(keep=self.lines), trainer, module, datamodule, config, **arguments)
             except BaseException as error:
                 self._report = getattr(error, "report", None)
                 raise
 
+    def lines(self, report: TuningReport) -> list[str]:
+        """The lines of the TOML file that set what was found, and switch tuning off."""
+        from lit_autotune.settings.pinning import toml_lines
+
+        tables = {name: getattr(self, name) for name in ("module_config", "datamodule_config")}
+        return toml_lines(tables, report)
+
     def _with_class_path(self, name: str, table: dict[str, Any]) -> dict[str, Any]:
         if CLASS_PATH not in table:
-            raise ConfigError(f'[{name}] needs {CLASS_PATH} = "package.module:Class"')
+            raise ConfigError(
+                f'[{name}] needs {CLASS_PATH} = "package.module:Class"; or name the classes in the command: '
+                "autotune fit MODULE DATAMODULE --config FILE"
+            )
         return table
 
     def _seed(self) -> None:

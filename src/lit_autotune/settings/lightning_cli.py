@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lit_autotune._shared.import_string import load_target
+from lit_autotune._shared.text import Wording
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import require
 from lit_autotune.report.results import TuningReport
-from lit_autotune.settings.config_values import ConfigValues, open_yaml
+from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
 
 NOISE = (
     "Does not validate",
@@ -82,17 +83,20 @@ class LightningProject:
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
         """Tune if the settings ask for it; the result is in :attr:`report`."""
-        from lit_autotune.tuning.orchestrator import tune
+        from lit_autotune.tuning.orchestrator import tune_in_words
 
         config = self._tuner_config
         if config.use_batch_size_tuning or config.use_learning_rate_tuning:
             before = self._cli.own_config.clone()
             try:
-                self.report = tune(trainer, module, datamodule, config, **arguments)
+                report = tune_in_words(Wording(keep=no_lines), trainer, module, datamodule, config, **arguments)
             except BaseException as error:
                 self.report = getattr(error, "report", None)
                 raise
-            self._values = ConfigValues(self._cli, before, self.report)
+            self._values = ConfigValues(self._cli, before, report)
+            self.report = report.model_copy(update={"keep": tuple(self.lines(report))})
+            if config.verbose and trainer.is_global_zero:
+                print("To keep these values without tuning again:\n", *self.report.keep, "", sep="\n    ")
 
     def run(self, trainer: Any, module: Any, datamodule: Any) -> None:
         """Train, with the arguments of ``fit`` in the files, such as ``ckpt_path``."""

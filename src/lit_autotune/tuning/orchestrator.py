@@ -1,6 +1,7 @@
 """Runs the tuning steps in their order on copies, then writes what they found to the user's objects."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +15,14 @@ from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import is_users_own
 from lit_autotune.internals.objects import check_objects, uncompiled
 from lit_autotune.internals.strategies import runs_elsewhere
+from lit_autotune.internals.trainers import facts
 from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.registry.registry import Registry
 from lit_autotune.report.console import Console
 from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
 from lit_autotune.report.tables import show_report
 from lit_autotune.tuning.context import TuningContext
+from lit_autotune.tuning.keep import python_lines
 from lit_autotune.tuning.launch import launch
 from lit_autotune.tuning.saved_config import keep_in_saved_config
 from lit_autotune.tuning.tracebacks import fold
@@ -71,13 +74,15 @@ def tune_in_words(
     datamodule: Any,
     config: TunerConfig,
     registry: Registry | None = None,
-    save_plot: bool = False,
+    save_plot: bool = True,
 ) -> TuningReport:
     """What :func:`tune` does, for a caller who speaks to the user in other words."""
     module = uncompiled(module)
     check_objects(trainer, module, datamodule)
     try:
-        report, changes = launch(trainer, _tune, module, datamodule, config, registry, save_plot, wording)
+        # Not among the arguments: Lightning looks into those for tensors to move, and cannot with a frozen record.
+        work = functools.partial(_tune, wording=wording)
+        report, changes = launch(trainer, work, module, datamodule, config, registry, save_plot)
     except Exception as error:
         if is_users_own(error) and not config.is_debug:
             fold(error)
@@ -112,6 +117,8 @@ def _tune(
         steps = []
     if trainer.state.status == "running" and steps:
         console.warn("the Trainer is running: optimizers and loaders that exist already keep their values")
+    if steps:
+        console.line(f"Trainer: {', '.join(f'{name} {value}' for name, value in facts(trainer).items())}")
     sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
     save_plot = save_plot and trainer.is_global_zero
     context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
@@ -122,6 +129,8 @@ def _tune(
             _attach(error, _report(context, start))
         raise
     report = _report(context, start)
+    keep = wording.keep(report) if wording.keep else python_lines(context.owners, report)
+    report = report.model_copy(update={"keep": tuple(keep)})
     if steps:
         show_report(console, report)
     registry.notify("lit_autotune_finished", console.warn, report=report)
@@ -139,6 +148,7 @@ def _report(context: TuningContext, start: float) -> TuningReport:
         batch_size=batch_size if isinstance(batch_size, BatchSizeResult) else None,
         learning_rate=learning_rate if isinstance(learning_rate, LearningRateResult) else None,
         comparison=comparison if isinstance(comparison, Comparison) else None,
+        trainer=facts(context.sandbox.trainer),
         plan=_plan(context),
         steps=results,
         warnings=tuple(context.console.warnings),

@@ -1,0 +1,8 @@
+"""``python -m lit_autotune``: the ``autotune`` command where scripts are not on the path."""
+
+import sys
+
+from lit_autotune.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

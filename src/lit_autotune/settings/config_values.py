@@ -13,8 +13,8 @@ from typing import Any
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import require
 from lit_autotune.report.results import TuningReport
-from lit_autotune.tuning.config_keys import Key, Keys, find_keys, put
-from lit_autotune.tuning.saved_config import Result, results
+from lit_autotune.tuning.config_keys import Key, Keys, put
+from lit_autotune.tuning.saved_config import Result, keys_of, results
 
 
 def no_lines(report: TuningReport) -> list[str]:
@@ -33,7 +33,7 @@ class ConfigValues:
 
     def __init__(self, cli: Any, config: Any, report: TuningReport):
         self._parser, self._subcommand, self._config = cli.parser_for(cli.subcommand), cli.subcommand, config
-        self._found = [(one, find_keys(self._parser, config, one.places, one.old)) for one in results(report)]
+        self._found = [(one, keys_of(self._parser, config, one)) for one in results(report)]
 
     def lines(self) -> list[str]:
         """What the user appends to the command line to train with these values, and what has no key."""

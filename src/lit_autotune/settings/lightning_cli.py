@@ -130,24 +130,25 @@ class LightningProject:
         front = [f"--config={path}" for path in nested]
         return [*front, "fit", *(f"--config={path}" for path in self._files if path not in nested), *self._arguments]
 
-    def _class_paths(self) -> list[str]:
-        """The module's class, as the files have it."""
-        models = [_keys(path).get("model") for path in self._files]
-        paths = [model.get("class_path") if isinstance(model, dict) else model for model in models]
-        return [path for path in paths if isinstance(path, str)]
+    def _models(self) -> list[Any]:
+        """What the files say of the module: its class alone, or a table."""
+        tops = [_keys(path) for path in self._files]
+        return [model for top in tops if (model := top.get("fit", top).get("model")) is not None]
 
     def _import_classes(self) -> None:
         """Import the module's class first: which of Lightning's two packages is meant is told by that."""
-        for path in self._class_paths():
-            with contextlib.suppress(ImportError, ValueError):  # Lightning's parser says what is wrong with it
-                importlib.import_module(path.rpartition(".")[0])
+        for model in self._models():
+            path = model.get("class_path") if isinstance(model, dict) else model
+            if isinstance(path, str):
+                with contextlib.suppress(ImportError, ValueError):  # Lightning's parser says what is wrong with it
+                    importlib.import_module(path.rpartition(".")[0])
 
     def _hint(self) -> str:
         """What to do where the files leave the classes to the project's script."""
-        named = (
-            self._class_paths() or any(self._classes) or any(word.startswith("--model=") for word in self._arguments)
-        )
-        return "" if named else "; if your script names the classes, name them here as well: MODULE DATAMODULE"
+        models = self._models()
+        if not models or any(self._classes) or any(isinstance(one, str) or "class_path" in one for one in models):
+            return ""
+        return "; if your script names the classes, name them here as well: MODULE DATAMODULE"
 
 
 def _keys(path: Path) -> dict[str, Any]:

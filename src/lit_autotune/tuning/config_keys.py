@@ -59,7 +59,7 @@ def find_keys(parser: Any, config: Any, places: Sequence[str], old: float | None
                 linked += [key] if source != key else []
     if not given:
         order = sorted(same, key=lambda key: key[0] != SECTIONS[parsed[0].owner]) if parsed else []
-        proven = next((key for key in order if key[0] != "trainer" and _is_proven(parser, free, key, parsed)), None)
+        proven = next((key for key in order if _is_proven(parser, free, key, parsed)), None)
         given = {proven: 1.0} if proven else {}
     return Keys(given, tuple(linked))
 
@@ -73,6 +73,9 @@ def put(config: Any, key: Key, value: float) -> None:
 
 
 def _plain(parser: Any, config: Any, skip_link_targets: bool) -> dict[str, Any]:
+    """The configuration but for the Trainer's, which holds no setting of ours, and callbacks that cannot be written."""
+    config = config.clone()
+    config.pop("trainer", None)
     text = parser.dump(config, skip_link_targets=skip_link_targets, skip_none=False, format="json")
     plain: dict[str, Any] = json.loads(text)
     return plain
@@ -93,7 +96,7 @@ def _named(path: Sequence[str]) -> Key:
 
 def _of_lightnings_optimizer(numbers: dict[Key, Any], old: float | None) -> dict[Key, float]:
     """Keys of ``optimizer:`` or, where the schedule has its own peak, of ``lr_scheduler:``."""
-    outside = {key: value for key, value in numbers.items() if key[0] not in (*SECTIONS.values(), "trainer")}
+    outside = {key: value for key, value in numbers.items() if key[0] not in SECTIONS.values()}
     peaks = [key for key, value in outside.items() if key[-1] == "max_lr" and value == old]
     if len(peaks) == 1 and old:
         base = (*peaks[0][:-1], "base_lr")  # of CyclicLR, whose range keeps its proportion
@@ -129,7 +132,7 @@ def _source(parser: Any, free: dict[str, Any], same: list[Key], target: Key) -> 
 def _is_proven(parser: Any, free: dict[str, Any], key: Key, places: Sequence[Place]) -> bool:
     """Whether objects made with another value under a key have it in all places."""
     value = _other(dict(_numbers(free))[key])
-    changed = _changed({name: part for name, part in free.items() if name != "trainer"}, key, value)
+    changed = _changed(free, key, value)
     with unchanged_process(quiet=True):
         try:
             made = parser.instantiate_classes(parser.parse_object(changed))

@@ -15,6 +15,14 @@ def results(report: TuningReport) -> list[Result]:
     return [result for result in (report.batch_size, report.learning_rate) if result is not None]
 
 
+def keys_of(parser: Any, config: Any, result: Result) -> Keys:
+    """The keys that what was tuned comes from; none if the configuration cannot be read for them."""
+    try:
+        return find_keys(parser, config, result.places, result.old)
+    except Exception:  # of the user's types; what was found must not be lost for it
+        return Keys({})
+
+
 def keep_in_saved_config(trainer: Any, report: TuningReport) -> list[str]:
     """Put what was applied into the configuration that is going to be saved, if there is one.
 
@@ -27,7 +35,11 @@ def keep_in_saved_config(trainer: Any, report: TuningReport) -> list[str]:
 
 def _keep(saver: Any, report: TuningReport) -> Iterator[str]:
     # keys are found while the configuration still is what the objects were made of
-    found = [(result, _keys(saver, result)) for result in results(report) if _is_new(result)]
+    changed = [result for result in results(report) if getattr(result, "applied", True) and result.chosen != result.old]
+    if saver.already_saved:
+        found = [(result, Keys({})) for result in changed]
+    else:
+        found = [(result, keys_of(saver.parser, saver.config, result)) for result in changed]
     for result, keys in found:
         for key, share in keys.given.items():
             put(saver.config, key, result.chosen if share == 1 else result.chosen * share)
@@ -36,16 +48,3 @@ def _keep(saver: Any, report: TuningReport) -> Iterator[str]:
         if not keys.given:
             where = ", ".join(result.places)
             yield f"the {saver.config_filename} beside the run keeps the old value of {where}, no key is known for it"
-
-
-def _keys(saver: Any, result: Result) -> Keys:
-    if saver.already_saved:
-        return Keys({})
-    try:
-        return find_keys(saver.parser, saver.config, result.places, result.old)
-    except Exception:  # a configuration that cannot be written cannot be saved, either
-        return Keys({})
-
-
-def _is_new(result: Result) -> bool:
-    return getattr(result, "applied", True) and result.chosen != result.old

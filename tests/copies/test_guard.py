@@ -26,11 +26,6 @@ def state(module):
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-@pytest.fixture
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def test_right_values_without_copies():
     """Where copies cannot be made, trials run on the very objects in a fork: right values, nothing touched."""
     module, plain = Leaking(), Net()

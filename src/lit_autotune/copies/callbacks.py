@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lit_autotune.errors import AutotuneError
+from lit_autotune.internals.packages import is_lightnings
 
 WHOLE = {"WeightAveraging", "StochasticWeightAveraging", "GradientAccumulationScheduler", "BaseFinetuning"}
 """Callbacks of Lightning's that change what a step computes or how much memory it takes: all their hooks run."""
@@ -77,14 +78,14 @@ def is_own(callback: Any, hook: str) -> bool:
     """Whether a hook is the user's own."""
     if hook in vars(callback):  # as LambdaCallback keeps them
         return True
-    return not _is_lightnings(next(cls for cls in type(callback).__mro__ if hook in vars(cls)))
+    return not is_lightnings(next(cls for cls in type(callback).__mro__ if hook in vars(cls)).__module__)
 
 
 def _hooks_to_run(callback: Any) -> set[str] | None:
     """Names of the hooks that run; ``None`` if the callback is left out altogether."""
     if _is_whole(callback):
         return set(_all_hooks(callback))
-    lightnings = {cls.__name__ for cls in type(callback).__mro__ if _is_lightnings(cls)}
+    lightnings = {cls.__name__ for cls in type(callback).__mro__ if is_lightnings(cls.__module__)}
     if lightnings & HOLLOW:
         return set()
     return PREPARING if lightnings <= USERS else None
@@ -101,12 +102,8 @@ def _is_whole(callback: Any) -> bool:
 
 
 def _all_hooks(callback: Any) -> list[str]:
-    base = next(cls for cls in type(callback).__mro__ if cls.__name__ == "Callback" and _is_lightnings(cls))
+    base = next(cls for cls in type(callback).__mro__ if cls.__name__ == "Callback" and is_lightnings(cls.__module__))
     return [name for name in vars(base) if name.startswith("on_") or name in ("setup", "teardown")]
-
-
-def _is_lightnings(cls: type) -> bool:
-    return cls.__module__.partition(".")[0] in ("lightning", "pytorch_lightning")
 
 
 def _do_nothing(*args: Any, **kwargs: Any) -> None:

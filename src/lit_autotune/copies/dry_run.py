@@ -10,7 +10,7 @@ from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.guard import LeakError
 from lit_autotune.copies.owners import Copies, overrides
 from lit_autotune.copies.ranks import on_all_ranks
-from lit_autotune.copies.rates import HighestRates, all_schedulers, highest_rates
+from lit_autotune.copies.rates import HighestRates, all_schedulers, highest_rates, rate_of
 from lit_autotune.copies.sandbox import Sandbox, SeenEnoughError
 from lit_autotune.copies.supplies import shapes_of, supplies_of
 from lit_autotune.errors import ConfigError
@@ -119,7 +119,7 @@ def _dry_run(sandbox: Sandbox, values: Values, method: str, with_schedule: bool,
         validation=tuple(validation),
         rates=reached[0].rates if reached else (),
         still_rising=bool(reached) and reached[0].still_rising,
-        defaults=tuple(_default_rate(optimizer) for optimizer in optimizers),
+        defaults=tuple(rate_of(optimizer.defaults) for optimizer in optimizers),
         schedulers=tuple(type(scheduler).__name__ for scheduler in all_schedulers(copies.trainer)),
     )
 
@@ -173,11 +173,6 @@ def _plan(trainer: Any, batches: float, batch_size: int | None) -> TrainingPlan:
         max_steps=trainer.max_steps,
         batches_are_fixed=isinstance(limit, int) and batches == limit,
     )
-
-
-def _default_rate(optimizer: Any) -> float:
-    rate = optimizer.defaults.get("lr")
-    return math.nan if rate is None else float(rate)
 
 
 def skip_validation(copies: Copies) -> None:

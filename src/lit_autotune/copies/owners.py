@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from lit_autotune.internals.packages import is_lightnings
+
 
 @dataclass
 class Copies:
@@ -42,5 +44,4 @@ def owners(module: Any, datamodule: Any) -> dict[str, Any]:
 
 def overrides(owner: Any, hook: str) -> bool:
     """Whether the user's class has a hook of its own."""
-    package = getattr(type(owner), hook).__module__.partition(".")[0]
-    return package not in ("lightning", "pytorch_lightning")
+    return not is_lightnings(getattr(type(owner), hook).__module__)

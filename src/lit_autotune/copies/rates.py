@@ -4,7 +4,7 @@ import contextlib
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -66,7 +66,7 @@ def _walk(trainer: Any, groups: list[Any], configs: list[Any], plan: TrainingPla
     Returns:
         The highest rates, and whether one of them came last.
     """
-    highest = [_rate(group) for group in groups]
+    highest = [rate_of(group) for group in groups]
     # By hand a scheduler may be stepped whenever the module likes.
     by_hand = not trainer.lightning_module.automatic_optimization
     each_step = by_hand or any(config.interval == "step" for config in configs)
@@ -83,7 +83,7 @@ def _walk(trainer: Any, groups: list[Any], configs: list[Any], plan: TrainingPla
         warnings.simplefilter("ignore")
         for done in range(1, steps if configs else 1):
             schedule.advance(done)
-            rates = [_rate(group) for group in groups]
+            rates = [rate_of(group) for group in groups]
             if any(rate > high for rate, high in zip(rates, highest, strict=True)):
                 highest, risen = [max(pair) for pair in zip(highest, rates, strict=True)], done
             elif done > 2 * risen + patience:
@@ -93,14 +93,15 @@ def _walk(trainer: Any, groups: list[Any], configs: list[Any], plan: TrainingPla
 
 def current_rates(trainer: Any) -> tuple[float, ...]:
     """The rate that each parameter group has now; NaN for one without."""
-    return tuple(map(_rate, _groups(trainer)))
+    return tuple(map(rate_of, _groups(trainer)))
 
 
 def _groups(trainer: Any) -> list[Any]:
     return [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
 
 
-def _rate(group: Any) -> float:
+def rate_of(group: Mapping[str, Any]) -> float:
+    """The rate of a parameter group, or of an optimizer's defaults; NaN if there is none."""
     rate = group.get("lr")
     return math.nan if rate is None else float(rate)
 
@@ -137,13 +138,13 @@ def set_group_rate(optimizer: Any, index: int, rate: float) -> None:
         ConfigError: If the optimizer does not let it be set.
     """
     group = optimizer.param_groups[index]
-    old = _rate(group)
+    old = rate_of(group)
     for inner in filter(is_optimizer, vars(optimizer).values()):
         own = inner.param_groups[index] if index < len(inner.param_groups) else group
         if own is not group and own.get("lr") is not None and old > 0:
             own["lr"] = own["lr"] * (rate / old)
     group["lr"] = in_kind(group.get("lr"), rate)
-    if not math.isclose(_rate(optimizer.param_groups[index]), rate, rel_tol=1e-6):
+    if not math.isclose(rate_of(optimizer.param_groups[index]), rate, rel_tol=1e-6):
         raise ConfigError(
             f"the learning rate of {type(optimizer).__name__} cannot be set through its param_groups, so that none can "
             "be tried; let param_groups be those of the optimizer inside, or set use_learning_rate_tuning = false"

@@ -102,7 +102,6 @@ class _Rebinder:
         elif isinstance(value, functools.partial):
             parts = value.func, value.args, value.keywords
             new_parts = self.rebound(parts)
-            self.rebound(value.keywords)
             if new_parts is not parts:
                 value.__setstate__((*new_parts, vars(value)))  # type: ignore[attr-defined]
 

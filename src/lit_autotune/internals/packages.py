@@ -10,6 +10,11 @@ PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 """The two names that Lightning is installed under; their classes do not mix."""
 
 
+def is_lightnings(module: str) -> bool:
+    """Whether a Python module, by its name, is part of Lightning and not the user's."""
+    return module.partition(".")[0] in ("lightning", "pytorch_lightning")
+
+
 def lightning_package(value: Any, base: str) -> str | None:
     """The one of :data:`PACKAGES` whose ``Trainer``, ``LightningModule`` ... an object is; ``None`` if of neither."""
     homes = [cls.__module__ for cls in type(value).__mro__ if cls.__name__ == base]

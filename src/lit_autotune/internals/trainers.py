@@ -5,9 +5,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from lit_autotune.internals.packages import trainer_package
-
-LIGHTNING = ("lightning", "pytorch_lightning")
+from lit_autotune.internals.packages import is_lightnings, trainer_package
 
 SIGTERM_CODE = 143
 """What a shell says of a process that SIGTERM ended: 128 + 15."""
@@ -52,7 +50,7 @@ def _renewed(loop: Any, copied: Any, *arguments: Any, **options: Any) -> Any:
 
     A class of the user's may take other arguments: it gets what Lightning's would hold, and its own attributes.
     """
-    base = next(cls for cls in type(loop).__mro__ if cls.__module__.partition(".")[0] in LIGHTNING)
+    base = next(cls for cls in type(loop).__mro__ if is_lightnings(cls.__module__))
     renewed = base(copied, *arguments, **options)
     if base is not type(loop):
         own = {name: value for name, value in vars(loop).items() if name not in vars(renewed)}

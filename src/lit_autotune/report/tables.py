@@ -30,9 +30,14 @@ def show_report(console: Console, report: TuningReport) -> None:
     if report.comparison and report.comparison.values:
         console.table(_comparison_table(report.comparison))
     console.table(_result_table(report))
-    if report.keep:
+    show_kept(console, report.keep)
+
+
+def show_kept(console: Console, lines: Sequence[str]) -> None:
+    """Print the lines that set the values found, ready to be pasted."""
+    if lines:
         console.text("To keep these values without tuning again:\n")
-        for line in report.keep:
+        for line in lines:
             console.text(f"    {line}" if line else "")
         console.text("")
 

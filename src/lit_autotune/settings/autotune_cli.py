@@ -9,7 +9,9 @@ from typing import Any
 from lit_autotune._shared.text import Wording
 from lit_autotune.config import TunerConfig
 from lit_autotune.internals.lightning_cli import OpenCLI
+from lit_autotune.report.console import Console
 from lit_autotune.report.results import TuningReport
+from lit_autotune.report.tables import show_kept
 from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
 from lit_autotune.settings.layers import TunerSettings
 from lit_autotune.tuning.orchestrator import tune_in_words
@@ -67,8 +69,7 @@ class AutotuneCLI(OpenCLI):
         values = ConfigValues(self, before, report)
         self.report = report = report.model_copy(update={"keep": tuple(values.lines())})
         if self.trainer.is_global_zero:
-            if config.verbose:
-                print("To keep these values without tuning again:\n", *report.keep, "", sep="\n    ")
+            show_kept(Console(config.verbose), report.keep)
             if target:
                 values.pin(target, [Path(file) for file in self.own_config.get("config") or ()])
         return report

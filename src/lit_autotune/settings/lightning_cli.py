@@ -13,7 +13,9 @@ from lit_autotune._shared.text import Wording
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import require
+from lit_autotune.report.console import Console
 from lit_autotune.report.results import TuningReport
+from lit_autotune.report.tables import show_kept
 from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
 
 NOISE = (
@@ -95,8 +97,7 @@ class LightningProject:
                 raise
             self._values = ConfigValues(self._cli, before, report)
             self.report = report.model_copy(update={"keep": tuple(self.lines(report))})
-            if config.verbose and trainer.is_global_zero:
-                print("To keep these values without tuning again:\n", *self.report.keep, "", sep="\n    ")
+            show_kept(Console(config.verbose and trainer.is_global_zero), self.report.keep)
 
     def run(self, trainer: Any, module: Any, datamodule: Any) -> None:
         """Train, with the arguments of ``fit`` in the files, such as ``ckpt_path``."""

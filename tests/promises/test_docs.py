@@ -46,7 +46,7 @@ class Net(Plain):
 
 class Data(Blobs):
     def __init__(self, batch_size: int = 16):
-        super().__init__(batch_size)
+        super().__init__(batch_size, samples=96)
 
     def val_dataloader(self):
         return self.train_dataloader()
@@ -152,6 +152,7 @@ def run_command(command, monkeypatch):
     runpy.run_path(words[1], run_name="__main__")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_what_a_page_shows_works(page, project, monkeypatch):
     """Files, code, commands and configurations, one after the other."""

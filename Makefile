@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast lint docs dist clean
+.PHONY: demo test test-fast lint docs site dist clean
 
 demo: $(READY)
 	$(BIN)/autotune fit --config examples/digits/autotune.toml
@@ -24,6 +24,9 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+
+site: docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 dist: $(READY)
 	rm -rf dist

@@ -19,6 +19,7 @@ from unittest import mock
 
 import pytest
 
+import lit_autotune
 from lit_autotune import ExperimentConfig
 from lit_autotune.cli import main
 from lit_autotune.errors import ExitCode
@@ -241,6 +242,8 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     text = "".join(page.read_text() for page in (tmp_path / "site").rglob("*.html"))
     assert re.findall(r"<(?:script|link)[^>]+(?:src|rel=\"stylesheet\" href)=\"https?:[^\"]+", text) == []
     assert re.findall(r":(?:class|func|meth):", text) == []
+    reference = (tmp_path / "site" / "python.html").read_text()
+    assert [name for name in lit_autotune.__all__ if name != "__version__" and name not in reference] == []
 
 
 @pytest.mark.slow

@@ -77,6 +77,34 @@ from lit_autotune import AutotuneCLI
 
 AutotuneCLI(LightningModule, LightningDataModule, subclass_mode_model=True, subclass_mode_data=True)
 """
+MISTAKES = """
+import torch
+
+class Number(Net):
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+class Other(Net):
+    def __init__(self, eta_zero: float = 1e-3):
+        super().__init__()
+        del self.lr
+        self.eta_zero = eta_zero
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.eta_zero)
+
+class Fixed(Data):
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(self.data, batch_size=16)
+
+class NoSize(Data):
+    def __init__(self):
+        super().__init__()
+        del self.batch_size
+
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(self.data, batch_size=16)
+"""
 QUICK = {"COMPARE": "false", "LR_NUM_TRAINING": "20", "LR_VERIFY": "false", "BATCH_SIZE_MAX": "16"}
 """Settings that commands get from the environment here, which is below their flags: it is seen whether they work."""
 
@@ -186,6 +214,8 @@ def test_generated_parts_are_those_of_the_code():
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     for page in generate.PAGES:
+        if page == COMMAND and sys.version_info[:2] != (3, 11):
+            continue  # argparse words and wraps its help differently from version to version
         assert generate.generated(page.read_text()) == page.read_text(), page.name
 
 
@@ -193,6 +223,19 @@ def test_exit_codes_are_documented():
     """The page of the command has a line for each exit code."""
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", COMMAND.read_text(), flags=re.M)}
     assert listed == {int(code) for code in ExitCode}
+
+
+def test_messages_of_the_questions(project, capsys):
+    """Each message that the page quotes is what one is met with."""
+    (project / "train.py").write_text(TRAIN + MISTAKES)
+    (project / "autotune.toml").unlink()
+    main(["tune"])
+    for module, data in (("Number", "Data"), ("Other", "Data"), ("Net", "Fixed"), ("Net", "NoSize")):
+        assert main(["tune", f"train.py:{module}", f"train.py:{data}", "-q"]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    quoted = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/faq.md").read_text(), flags=re.M)
+    assert len(quoted) == 5
+    assert [message for message in quoted if message not in said] == []
 
 
 def test_every_hook_and_every_built_in_is_documented():

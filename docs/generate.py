@@ -12,7 +12,7 @@ from lit_autotune.cli import main
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "docs/configuration.md", ROOT / "docs/command.md"]
-COMMANDS = ("", "tune", "fit", "estimate", "suggest", "plugins", "config", "init")
+COMMANDS = ("", "tune", "fit", "estimate", "suggest", "cache", "plugins", "config", "init")
 
 
 def fields_table():
@@ -21,7 +21,7 @@ def fields_table():
     for name, field in TunerConfig.model_fields.items():
         kind = str(getattr(field.annotation, "__name__", field.annotation))
         kind = {"dict": "table", "int | None": "int or none", "Union": "bool or Literal"}.get(kind, kind)
-        kind = re.sub(r"\b(pathlib\.)(_local\.)?", "", kind).replace(" | None", " or none")
+        kind = re.sub(r"\b(pathlib\.)(_local\.)?", "", kind).replace(" | None", " or none").replace(" | ", " or ")
         default = (
             "" if field.default is None else "none" if name == "options" else f"`{field.default!r}`".replace("'", '"')
         )

@@ -113,6 +113,8 @@ NOT_RUN = {
     "pip install": "needs an index of packages; tests/registry installs wheels",
     "from lightning.pytorch.loggers import TensorBoardLogger": "TensorBoard is not among what tests need",
     "eval": "is the shell's; tests/cli/test_completion.py asks what it asks",
+    "autotune cache show": "the key is an example",
+    "autotune cache clear": "likewise",
     "torchrun": "starts processes; tests/tuning/test_launch.py does so",
     "python train_ddp.py": "likewise",
     "sbatch": "needs SLURM; the commands of the job run",
@@ -157,6 +159,7 @@ def project(tmp_path, monkeypatch):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, value in QUICK.items():
         monkeypatch.setenv(f"LIT_AUTOTUNE_{name}", value)
     before = set(sys.modules)

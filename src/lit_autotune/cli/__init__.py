@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from lit_autotune._version import __version__
-from lit_autotune.cli import config, estimate, fit, init, plugins, suggest, tune
+from lit_autotune.cli import cache, config, estimate, fit, init, plugins, suggest, tune
 from lit_autotune.cli.objects import for_lightning, unknown_to_all
 from lit_autotune.errors import AutotuneError, ExitCode
 from lit_autotune.tuning.tracebacks import fold
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lit-autotune {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (tune, fit, estimate, suggest, plugins, config, init):
+    for command in (tune, fit, estimate, suggest, cache, plugins, config, init):
         command.add_parser(commands)
     _complete(parser)
     arguments, unknown = parser.parse_known_args(for_lightning(sys.argv[1:] if argv is None else argv))

@@ -79,7 +79,8 @@ def make_project(
 
     tuner_config = settings.config.model_copy(update=switched_on)
     targets = (arguments.module, arguments.datamodule)
-    return LightningProject(arguments.lightning_config, arguments.unknown, tuner_config, *targets)
+    words = [*arguments.unknown, *([f"--ckpt_path={checkpoint}"] if (checkpoint := _checkpoint(arguments)) else [])]
+    return LightningProject(arguments.lightning_config, words, tuner_config, *targets)
 
 
 def make_experiment(
@@ -98,9 +99,15 @@ def make_experiment(
         _point_to(experiment, f"{name}_config", target)
     if (seed := getattr(arguments, "seed", None)) is not None:
         experiment.seed = seed
+    experiment.ckpt_path = _checkpoint(arguments) or experiment.ckpt_path
     if not experiment.module_config:
         raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
     return experiment
+
+
+def _checkpoint(arguments: argparse.Namespace) -> str | None:
+    """What the training is to go on from, for the command that trains."""
+    return getattr(arguments, "ckpt_path", None)
 
 
 def _targets(arguments: argparse.Namespace) -> dict[str, str]:

@@ -17,6 +17,7 @@ from lit_autotune.report.console import Console
 from lit_autotune.report.results import TuningReport
 from lit_autotune.report.tables import show_kept
 from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
+from lit_autotune.settings.resume import goes_on
 
 NOISE = (
     "Does not validate",
@@ -88,6 +89,8 @@ class LightningProject:
         from lit_autotune.tuning.orchestrator import tune_in_words
 
         config = self._tuner_config
+        if goes_on(self._cli.own_config.get("ckpt_path"), trainer, config):
+            return
         if config.use_batch_size_tuning or config.use_learning_rate_tuning:
             before = self._cli.own_config.clone()
             try:

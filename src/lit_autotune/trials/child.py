@@ -20,6 +20,10 @@ NEAR = 0.5
 """A size that may take this share of the memory at hand could get the process killed: trials are bounded, not exact."""
 
 
+ADVICE = "with trial_isolation = 'none' a debugger can see where"
+"""What to do about a trial's process that died."""
+
+
 class Child(ABC):
     """A process that answers through a pipe."""
 
@@ -55,10 +59,11 @@ class Watcher:
     Args:
         budget: The memory budget of this process, if there is one.
         watches: Whether what the budget is about can be seen from here: memory of the host, not of a device.
+        advice: What to do if one dies, and not for lack of memory.
     """
 
-    def __init__(self, budget: Budget | None, watches: bool):
-        self._budget, self._watches = budget, watches
+    def __init__(self, budget: Budget | None, watches: bool, advice: str = ADVICE):
+        self._budget, self._watches, self._advice = budget, watches, advice
 
     def answer(self, child: Child, taken: Callable[[int], int]) -> tuple[str, Any]:
         """The child's next answer: what kind it is, and what it is; the cause of death if it ``died``.
@@ -89,5 +94,5 @@ class Watcher:
             return MemoryError(f"the trial's process was ended by {cause} when it had {had}")
         return TuningError(
             f"the trial's process was ended by {cause}, and memory does not explain it (it had {had}"
-            f"{f' of {budget}' if budget else ''}); with trial_isolation = 'none' a debugger can see where"
+            f"{f' of {budget}' if budget else ''}); {self._advice}"
         )

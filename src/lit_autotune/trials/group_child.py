@@ -1,0 +1,104 @@
+"""What a process of a group does with a piece of work: it meets the others, does it, and parts from them."""
+
+import io
+import pickle
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from lit_autotune.copies.attributes import Setting
+from lit_autotune.copies.sandbox import Sandbox
+from lit_autotune.internals.strategies import meet_at
+from lit_autotune.memory.release import release_memory
+
+TELL_SECONDS = 0.5
+"""A process says that it goes on, at most so often."""
+
+SANDBOX, TELL = "sandbox", "tell"
+
+
+class Seat(NamedTuple):
+    """Where a process meets the others.
+
+    Attributes:
+        address: Host and port of the store that they find each other with.
+        number: Of the piece of work.
+        rank: Of the process.
+        size: How many there are.
+        timeout: Seconds to wait for the others.
+    """
+
+    address: tuple[str, int]
+    number: int
+    rank: int
+    size: int
+    timeout: float
+
+
+class WorkPickler(pickle.Pickler):
+    """Pickles work for another process, which has a sandbox of its own and another way to tell something."""
+
+    def __init__(self, file: io.BytesIO, sandbox: Sandbox, tell: Any):
+        super().__init__(file)
+        self._sandbox, self._tell = sandbox, tell
+
+    def persistent_id(self, part: Any) -> str | None:
+        """What stays here."""
+        if part is self._sandbox:
+            return SANDBOX
+        return TELL if self._tell is not None and part is self._tell else None
+
+
+class _WorkUnpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, here: dict[str, Any]):
+        super().__init__(io.BytesIO(data))
+        self._here = here
+
+    def persistent_load(self, pid: str) -> Any:
+        return self._here[pid]
+
+
+def take_part(
+    sandbox: Sandbox, tell: Callable[[Any], None], seat: Seat, values: dict[Setting, Any], work: bytes
+) -> Any:
+    """Do a piece of work together with the other processes of a group.
+
+    Args:
+        sandbox: This process's sandbox.
+        tell: Tells the parent something: arguments for the work's own ``tell``, or ``None``.
+        seat: Where to meet the others.
+        values: What to write to all copies.
+        work: The pickled work.
+    """
+    import torch
+
+    sandbox.values, sandbox.is_together = values, True
+    sandbox.on_batch = _sometimes(lambda: tell(None))
+    wait = timedelta(seconds=seat.timeout)
+    store = torch.distributed.TCPStore(*seat.address, is_master=False, wait_for_workers=False, timeout=wait)
+    # Groups that a strategy makes for itself, of a mesh say, would pile up: each piece of work begins without any.
+    meet_at(sandbox.trainer, torch.distributed.PrefixStore(f"group/{seat.number}", store), seat.rank, seat.size)
+    here = {SANDBOX: sandbox, TELL: lambda *arguments: tell(arguments)}
+    result = _WorkUnpickler(work, here).load()()
+    # Not after an error: others may be waiting in a collective, and it ends with this process.
+    release_memory()
+    torch.distributed.destroy_process_group()
+    return result
+
+
+def close(sandbox: Sandbox, tell: Callable[[Any], None]) -> None:
+    """Undo what ``setup`` did."""
+    sandbox.close()
+
+
+def _sometimes(function: Callable[[], None]) -> Callable[[], None]:
+    last = 0.0
+
+    def limited() -> None:
+        nonlocal last
+        if time.monotonic() - last > TELL_SECONDS:
+            last = time.monotonic()
+            function()
+
+    return limited

@@ -25,10 +25,15 @@ ADVICE = "with trial_isolation = 'none' a debugger can see where"
 
 
 class Child(ABC):
-    """A process that answers through a pipe."""
+    """A process that answers through a pipe.
+
+    Attributes:
+        pid: Its process id.
+        peak: The most memory that it was seen to take, in bytes.
+    """
 
     def __init__(self, pid: int, connection: "Connection[Any, Any]"):
-        self.pid, self._connection = pid, connection
+        self.pid, self.peak, self._connection = pid, 0, connection
 
     def has_answered(self) -> bool:
         """Wait a moment for an answer or the child's end.
@@ -72,16 +77,16 @@ class Watcher:
             child: It is ended if it takes more than there is.
             taken: Says what this process would have taken, by the child's process id.
         """
-        budget, peak = self._budget, 0
+        budget = self._budget
         with contextlib.ExitStack() as stack:
             stack.callback(child.kill)  # on Ctrl-C, too
             while not child.has_answered():
-                peak = max(peak, taken(child.pid))
-                if budget is not None and self._watches and peak > budget.limit:
-                    return "failed", MemoryError(f"took {format_size(peak)}, more than {budget}")
+                child.peak = max(child.peak, taken(child.pid))
+                if budget is not None and self._watches and child.peak > budget.limit:
+                    return "failed", MemoryError(f"took {format_size(child.peak)}, more than {budget}")
             message = child.receive()
             if message is None:
-                return "died", self._cause_of_death(child.kill(DYING_SECONDS), peak)
+                return "died", self._cause_of_death(child.kill(DYING_SECONDS), child.peak)
             kind, value = pickle.loads(message)
             stack.pop_all()
         return kind, value

@@ -84,8 +84,9 @@ class Group:
             except StoppedError:
                 outcome = Outcome()
             except Exception as error:
-                own = error
-                outcome = failure(error, _weight(error))
+                own, outcome = error, failure(error, _weight(error))
+                if isinstance(error, GroupError):
+                    outcome = outcome._replace(text=str(error))
             outcomes = board.exchange(outcome)
             if any(one.weight != Weight.FINE for one in outcomes):
                 self._end()
@@ -117,6 +118,7 @@ class Group:
         seat = Seat(board.address, board.number, trainer.global_rank, trainer.world_size, self._patience)
         file = io.BytesIO()
         WorkPickler(file, sandbox, tell).dump(work)
+        child.peak = resident(child.pid)
         child.send(pickle.dumps((take_part, (seat, sandbox.values, file.getvalue()))))
         kind, value = self._answer(child, board)
         while kind == "told":

@@ -50,6 +50,7 @@ class TrialProcess:
         if self._child is None:
             self._child, self._start_size = start_process(self._sandbox, self._answer_while_loading)
         child = self._child
+        child.peak = 0
         child.send(pickle.dumps((_try, (spec, batch_size))))
         kind, value = self._watcher.answer(child, lambda pid: self._here(resident(pid)))
         if kind == "measured":
@@ -90,13 +91,16 @@ def start_process(sandbox: Sandbox, answer: Callable[["NewProcess"], tuple[str, 
     Raises:
         IsolationError: If the user's objects cannot be sent there.
     """
-    reason = ""
-    for dumps in _picklers():
+    reason, picklers = "", _picklers()
+    for dumps in picklers:
         try:
-            payload = pickle.dumps((_settings(), dumps(sandbox)))
+            pickled = dumps(sandbox)
         except Exception as error:  # foreign objects refuse in many ways
             reason = first_line(error)
             continue
+        if dumps is pickle.dumps and b"__main__" in pickled and len(picklers) > 1:
+            continue  # by name: it would start in vain, for there that is another module
+        payload = pickle.dumps((_settings(), pickled))
         child = NewProcess()
         child.send(payload)
         kind, value = answer(child)
@@ -136,8 +140,7 @@ class NewProcess(Child):
 
     def _kill(self, grace: float) -> int:
         if self._has_ended:  # its number may be another's by now
-            self._has_ended = True
-        return self._process.wait()
+            return self._process.wait()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=grace)
         if sys.platform == "win32":

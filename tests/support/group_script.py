@@ -22,6 +22,7 @@ from lit_autotune import TunerConfig, tune
 
 MIB = 2**20
 MAX_FITTING = 23
+NODES = int(os.environ.get("NODES", "1"))
 
 atexit.register(time.sleep, 0.5)  # see distributed_script.py
 
@@ -62,6 +63,8 @@ class Sharded(pl.LightningModule):
                 torch.ones(1024 * MIB)  # beyond the limit that is set below, on this rank only
             if self.scenario == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.scenario == "parent killed":
+                os.kill(os.getppid(), signal.SIGKILL)
             if self.scenario == "still":
                 time.sleep(1000)
             if self.scenario == "error":
@@ -127,12 +130,12 @@ def tuned(trainer, scenario):
         use_learning_rate_tuning=scenario in ("plain", "meta"),
         batch_size_mode="binsearch",
         batch_size_margin=0,
-        batch_size_max=40,
+        batch_size_max=MAX_FITTING + 1,
         batch_size_target="largest",
         lr_num_training=30,
         lr_verify=scenario == "plain",
         compare=scenario == "plain",
-        trial_timeout=6 if scenario == "still" else 60,
+        trial_timeout=6 if scenario in ("still", "parent killed") else 60,
         trial_isolation="group",
         verbose=os.environ.get("VERBOSE") == "1",
     )
@@ -143,6 +146,7 @@ def tuned(trainer, scenario):
         found["outcomes"] = {trial.batch_size: trial.outcome for trial in report.batch_size.trials}
         found["peaks"] = {trial.batch_size: trial.peak_bytes for trial in report.batch_size.trials}
         found["seconds_of_trials"] = [trial.seconds for trial in report.batch_size.trials]
+        found |= {"plan": str(report.plan), "budget": report.batch_size.budget}
         if report.learning_rate:
             found["losses"] = report.learning_rate.curve.losses
             found["races"] = [heat.score for heat in report.learning_rate.races]
@@ -165,22 +169,23 @@ def main():
     pl.seed_everything(1, verbose=False)
     trainer = pl.Trainer(
         accelerator="cpu",
-        devices=2,
+        devices=2 // NODES,
+        num_nodes=NODES,
         strategy=make_strategy(strategy),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        max_steps=200,
+        max_steps=20,
     )
     results = {scenario: tuned(trainer, scenario) for scenario in scenarios}
     found = {scenario: one[0] for scenario, one in results.items()}
     first = scenarios[0]
+    if "error" in found[first]:
+        sys.exit(found[first]["error"])
     trainer.fit(results[first][1], results[first][2])
-    found["fit"] = {
-        "steps": trainer.global_step,
-        "parameters": str(type(next(results[first][1].parameters())).__name__),
-    }
+    parameter = next(results[first][1].parameters())
+    found["fit"] = {"steps": trainer.global_step, "parameter": type(parameter).__name__}
     Path(f"found_{trainer.global_rank}.json").write_text(json.dumps(found))
 
 

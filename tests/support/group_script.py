@@ -122,7 +122,7 @@ def leftovers():
     }
 
 
-def tuned(trainer, scenario):
+def tuned(trainer, scenario, isolation="group"):
     """Tune for a scenario; what was found."""
     module, datamodule = Sharded(scenario), Data(limited=scenario == "memory")
     config = TunerConfig(
@@ -136,7 +136,7 @@ def tuned(trainer, scenario):
         lr_verify=scenario == "plain",
         compare=scenario == "plain",
         trial_timeout=6 if scenario in ("still", "parent killed") else 60,
-        trial_isolation="group",
+        trial_isolation=isolation,
         verbose=os.environ.get("VERBOSE") == "1",
     )
     start = time.perf_counter()
@@ -162,22 +162,26 @@ def tuned(trainer, scenario):
     return found, module, datamodule
 
 
-def main():
-    """Tune for each scenario, and fit with what was found for the first."""
-    strategy, *scenarios = sys.argv[1:]
-    torch.set_num_threads(1)
-    pl.seed_everything(1, verbose=False)
-    trainer = pl.Trainer(
+def make_trainer(strategy, **more):
+    """A quiet Trainer for a few steps on two CPUs."""
+    return pl.Trainer(
         accelerator="cpu",
-        devices=2 // NODES,
-        num_nodes=NODES,
-        strategy=make_strategy(strategy),
+        strategy=strategy,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         max_steps=20,
+        **more,
     )
+
+
+def main():
+    """Tune for each scenario, and fit with what was found for the first."""
+    strategy, *scenarios = sys.argv[1:]
+    torch.set_num_threads(1)
+    pl.seed_everything(1, verbose=False)
+    trainer = make_trainer(make_strategy(strategy), devices=2 // NODES, num_nodes=NODES)
     results = {scenario: tuned(trainer, scenario) for scenario in scenarios}
     found = {scenario: one[0] for scenario, one in results.items()}
     first = scenarios[0]

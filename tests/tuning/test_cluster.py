@@ -1,4 +1,4 @@
-"""Two processes that a cluster's launcher has started: SLURM, by its variables, and torchrun with two agents."""
+"""Two processes that a cluster's launcher has started: SLURM, by its variables, torchrun with two agents, Ray Train."""
 
 import os
 import random
@@ -70,3 +70,17 @@ def test_a_killed_rank_ends_all(start):
         assert "rank 1 has not been heard of for 6 s" in ended[0][1]
     time.sleep(1)  # children of the killed one see that it is gone
     assert processes_left() == []
+
+
+def test_ray_train():
+    """In the workers of Ray Train all ranks find the same, and a worker that is killed ends all."""
+    pytest.importorskip("ray.train.lightning")
+    here, support = str(Path.cwd()), str(Path(SCRIPT).parent)
+    path = environment(PYTHONPATH=os.pathsep.join([support, *sys.path]))
+    [(code, output)] = run_all([([sys.executable, f"{support}/ray_script.py", here, "memory"], path)])
+    assert code == 0, output[-2000:]
+    found = found_by_ranks()
+    assert [(one["batch_size"], one["fit"]) for one in found.values()] == [(23, 20)] * 2
+    [(code, output)] = run_all([([sys.executable, f"{support}/ray_script.py", here, "killed"], path)])
+    assert code != 0
+    assert "WorkerGroupError" in output

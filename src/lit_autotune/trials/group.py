@@ -37,11 +37,20 @@ ADVICE = "its output or the system's log may say why"
 
 
 def group_for(sandbox: Sandbox, config: TunerConfig) -> "Group | None":
-    """The group that runs the copies of a tuning, where its strategy or its settings want one."""
+    """The group that runs the copies of a tuning, where its strategy or its settings want one.
+
+    Raises:
+        ConfigError: If there can be none.
+    """
     trainer = sandbox.trainer
-    if is_sharded(trainer) or (config.trial_isolation == "group" and is_parallel(trainer)):
-        return Group(sandbox, config.trial_timeout)
-    return None
+    if not is_sharded(trainer) and (config.trial_isolation != "group" or not is_parallel(trainer)):
+        return None
+    if type(trainer.strategy).__module__.startswith("ray."):
+        raise ConfigError(
+            f"{type(trainer.strategy).__name__} asks Ray for its rank and device, and Ray does not know the processes "
+            "that such trials run in; tune with RayDDPStrategy and trial_isolation = 'auto', or start with torchrun"
+        )
+    return Group(sandbox, config.trial_timeout)
 
 
 class Group:

@@ -1,7 +1,4 @@
-"""Throwaway copies of the user's Trainer, module and datamodule, and runs of them.
-
-The user's own objects are never run and never changed.
-"""
+"""Throwaway copies of the user's Trainer, module and datamodule, and runs of them: the user's own are never run."""
 
 import contextlib
 import functools

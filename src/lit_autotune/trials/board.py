@@ -7,6 +7,7 @@ import contextlib
 import os
 import pickle
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -67,13 +68,11 @@ class Board:
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        try:
+        with _while_rank_0_is_there():
             self._store.add(f"alive/{self._rank}", 1)
             self._listen((self._rank + 1) % self._size)
             lost = self._store.check(["lost"]) and int(self._store.get("lost"))
             failed = self._store.check([self._key("failed")])
-        except RuntimeError as error:  # of torch.distributed, whichever
-            raise GroupError("rank 0 has ended, and with it the tuning") from error
         if lost is not False:
             raise GroupError(f"rank {lost} has not been heard of for {self._patience:g} s (trial_timeout)")
         if failed:
@@ -90,8 +89,9 @@ class Board:
     def set_still(self, is_still: bool) -> bool:
         """Say whether work stands still on this rank; returns whether it does so on all."""
         key = self._key(f"still/{self._rank}")
-        self._store.add(key, is_still - self._store.add(key, 0))
-        return is_still and all(self._is_still(rank) for rank in range(self._size))
+        with _while_rank_0_is_there():
+            self._store.add(key, is_still - self._store.add(key, 0))
+            return is_still and all(self._is_still(rank) for rank in range(self._size))
 
     def _is_still(self, rank: int) -> bool:
         is_done: bool = self._store.check([self._key(f"outcome/{rank}")])
@@ -103,15 +103,16 @@ class Board:
         Raises:
             GroupError: If a rank is gone.
         """
-        self._store.set(self._key(f"outcome/{self._rank}"), pickle.dumps(own))
-        if own.weight != Weight.FINE:
-            self._store.set(self._key("failed"), "")
         keys = [self._key(f"outcome/{rank}") for rank in range(self._size)]
-        while not self._store.check(keys):
-            with contextlib.suppress(StoppedError):  # those that are still at work stop, too
-                self.look()
-            time.sleep(LOOK_SECONDS / 10)
-        return [pickle.loads(self._store.get(key)) for key in keys]
+        with _while_rank_0_is_there():
+            self._store.set(keys[self._rank], pickle.dumps(own))
+            if own.weight != Weight.FINE:
+                self._store.set(self._key("failed"), "")
+            while not self._store.check(keys):
+                with contextlib.suppress(StoppedError):  # those that are still at work stop, too
+                    self.look()
+                time.sleep(LOOK_SECONDS / 10)
+            return [pickle.loads(self._store.get(key)) for key in keys]
 
     def close(self) -> None:
         """Leave. Rank 0 waits a moment for the others to have read what they need."""
@@ -125,3 +126,16 @@ class Board:
 
     def _key(self, name: str) -> str:
         return f"{self.number}/{name}"
+
+
+@contextlib.contextmanager
+def _while_rank_0_is_there() -> Iterator[None]:
+    """Name what it means that the store cannot be reached.
+
+    Raises:
+        GroupError: If it cannot.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # of torch.distributed, whichever
+        raise GroupError("rank 0 has ended, and with it the tuning") from error

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from lit_autotune.memory.process import resident
-from lit_autotune.trials.messages import answer, send
+from lit_autotune.trials.messages import answer, die_first, send
 
 
 def main(handle: int) -> None:
@@ -23,6 +23,8 @@ def main(handle: int) -> None:
     """
     connection = _connect(handle)
     os.dup2(2, 1)  # what the user's code prints is no output of the program that waits
+    if sys.platform == "linux":
+        die_first()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the parent decides
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()

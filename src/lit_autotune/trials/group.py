@@ -97,12 +97,13 @@ class Group:
                 if isinstance(error, GroupError):
                     outcome = outcome._replace(text=str(error))
             outcomes = board.exchange(outcome)
-            if any(one.weight != Weight.FINE for one in outcomes):
-                self._end()
-            return agreed(outcomes, own if own and _weight(own) == weight_of(own) else None)
-        except BaseException:  # Ctrl-C, too
+        except BaseException:  # Ctrl-C, or a rank is gone: nothing is left to agree on
             self._end()
+            self._board = None
             raise
+        if any(one.weight != Weight.FINE for one in outcomes):
+            self._end()
+        return agreed(outcomes, own if own and _weight(own) == weight_of(own) else None)
 
     def close(self) -> None:
         """End the processes; what ``setup`` did in them is undone if that takes a moment only."""

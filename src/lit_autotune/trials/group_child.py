@@ -1,5 +1,6 @@
 """What a process of a group does with a piece of work: it meets the others, does it, and parts from them."""
 
+import gc
 import io
 import pickle
 import time
@@ -83,6 +84,8 @@ def take_part(
     result = _WorkUnpickler(work, here).load()()
     # Not after an error: others may be waiting in a collective, and it ends with this process.
     release_memory()
+    if not gc.get_freeze_count():
+        gc.freeze()  # imports, mostly: to look through them each time would take longer than a small trial
     torch.distributed.destroy_process_group()
     return result
 

@@ -6,10 +6,14 @@ Each start of two processes takes seconds, so one script goes through several sc
 import math
 
 import pytest
+from lightning.pytorch.strategies import ModelParallelStrategy
 
-from lit_autotune import TuningError
+from lit_autotune import ConfigError, TunerConfig, TuningError
 from lit_autotune.copies.ranks import Outcome, Weight, agreed, failure
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import OtherRankError
+from lit_autotune.trials.group import Group, group_for
+from support.models import Blobs, Net, quiet_trainer
 from support.processes import run
 
 
@@ -87,3 +91,18 @@ def test_the_most_serious_outcome_counts():
         agreed([lost, failure(ValueError("theirs"), Weight.FAILED)], None)
     with pytest.raises(ValueError, match="mine"):
         agreed([failure(ValueError("mine"), Weight.FAILED), lost], ValueError("mine"))
+
+
+def test_who_gets_a_group():
+    """Sharded strategies always, parallel ones on demand, a single device never; those of Ray are refused."""
+
+    def group(strategy, isolation="auto", devices=2):
+        trainer = quiet_trainer(strategy=strategy, devices=devices)
+        return group_for(Sandbox(trainer, Net(), Blobs()), TunerConfig(trial_isolation=isolation))
+
+    assert isinstance(group(ModelParallelStrategy(), "none"), Group)
+    assert isinstance(group("ddp", "group"), Group)
+    assert group("ddp") is group("auto", "group", devices=1) is None
+    rays = type("RayModelParallelStrategy", (ModelParallelStrategy,), {"__module__": "ray.train.lightning"})
+    with pytest.raises(ConfigError, match="RayModelParallelStrategy asks Ray for its rank"):
+        group(rays())

@@ -80,10 +80,9 @@ def tune_experiment(
         document = open_document(arguments.write, settings.path)
     elif arguments.write and not isinstance(experiment, ExperimentConfig):
         experiment.check_pin(arguments.write)
-    outputs = [(flag, path) for flag, path in (("--report", arguments.report), ("--write", arguments.write)) if path]
-    made = [path for _, path in outputs if not path.exists()]
-    for flag, path in outputs:
-        _make_writable(flag, path)
+    for flag, path in (("--report", arguments.report), ("--write", arguments.write)):
+        if path:
+            _check_writable(flag, path)
     with no_arguments():
         trainer, module, datamodule = experiment.setup_target()
     if arguments.max_epochs is not None:
@@ -92,23 +91,20 @@ def tune_experiment(
         experiment.tune(trainer, module, datamodule, registry=registry)
     except BaseException:
         if trainer.is_global_zero:
-            _keep(arguments, experiment.report, made)
+            _keep(arguments, experiment.report)
         raise
     if experiment.report is not None and trainer.is_global_zero:
         _write_outputs(arguments, experiment, document)
     return experiment, trainer, module, datamodule
 
 
-def _keep(arguments: argparse.Namespace, report: "TuningReport | None", made: list[Path]) -> None:
+def _keep(arguments: argparse.Namespace, report: "TuningReport | None") -> None:
     """Write the report of what was found before the tuning failed; values are pinned only if all were found."""
     if report is not None and arguments.report:
         arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
         print(f"autotune: what was found before the error is kept in {arguments.report}", file=sys.stderr)
     elif report is not None:
         print("autotune: something was found before the error; --report FILE would keep it", file=sys.stderr)
-    for path in made:
-        if path.is_file() and not path.stat().st_size:
-            path.unlink()
 
 
 def _write_outputs(
@@ -130,9 +126,13 @@ def _write_outputs(
         print(f"values pinned in {arguments.write}")
 
 
-def _make_writable(flag: str, path: Path) -> None:
+def _check_writable(flag: str, path: Path) -> None:
+    """See that a file can be written; one that is only made for that is gone again, whatever ends the tuning."""
+    is_new = not path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()
     except OSError as error:
         raise ConfigError(f"{flag} {path}: cannot be written: {error.strerror}") from error
+    if is_new:
+        path.unlink()

@@ -353,6 +353,15 @@ def test_mistakes_are_one_line(project, capsys, words, said):
     assert said in line
 
 
+def test_a_broken_file_is_one_line(project, capsys):
+    """What is no YAML is told with the file and the line."""
+    Path("configs/data/blobs.yaml").write_text("a: {b: ${c}}\n")
+    assert cli.main(COMMAND) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "blobs.yaml" in line
+    assert "line 1" in line
+
+
 def test_other_options_are_refused(project, capsys):
     """What is neither an option nor an override is a usage error; so is a LightningCLI besides."""
     for words in (["--data.batch_size=3"], ["--lightning-config", "config.yaml"]):

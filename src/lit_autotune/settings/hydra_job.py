@@ -152,6 +152,7 @@ class HydraJob:
         from hydra.errors import HydraException
         from hydra.version import VersionBase
         from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
 
         busy, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
         base = VersionBase.instance()
@@ -159,7 +160,7 @@ class HydraJob:
         try:
             with initialize_config_dir(str(self._folder), job_name=self._name, version_base=None):
                 yield GlobalHydra.instance().config_loader()
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise self.error(one_line(error)) from error
         finally:
             GlobalHydra.instance().hydra = busy

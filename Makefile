@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast lint docs clean
+.PHONY: demo test test-fast lint docs site dist clean
 
 demo: $(READY)
 	$(BIN)/autotune fit --config examples/digits/autotune.toml
@@ -25,10 +25,18 @@ lint: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/generate.py
 
+site: docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .logs .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .logs .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site

@@ -7,7 +7,8 @@ Where things are, each line using only what stands below it:
 - ``builtin``: our plugins: the steps, strategies and suggesters; ``testing``: the kit for authors of others
 - ``comparison``: the values found against the present ones
 - ``search``: for a batch size; ``range_test``: the LR range test; ``tuning``: :func:`tune`
-- ``estimate``: batch sizes for memory that is not here; ``registry``: loads plugins; ``previews``: shortened trainings
+- ``cache``: results of earlier tunings; ``estimate``: batch sizes for memory that is not here; ``registry``: loads
+  plugins; ``previews``: shortened trainings
 - ``trials``: one batch-size trial, and the process it runs in; ``hookspecs``: the hooks
 - ``copies``: throwaway copies and their runs; ``report``: what the user gets and sees
 - ``types``: what plugins take and return

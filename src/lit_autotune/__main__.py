@@ -1,4 +1,5 @@
 """``python -m lit_autotune``: the ``autotune`` command where scripts are not on the path."""
+# PYTHON_ARGCOMPLETE_OK
 
 import sys
 

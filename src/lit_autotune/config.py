@@ -142,6 +142,12 @@ class TunerConfig(BaseModel):
         description="Where to save the plot of loss against learning rate (default `.logs/lr_finder_plot.png`).",
     )
     update_model_lr: bool = Field(True, description="Write the suggestion to the module; if false, only report it.")
+    cache: bool | Path = Field(
+        False,
+        examples=[True, ".autotune_cache"],
+        description="Keep the result, and reuse it at the next start with the same code, arguments, data and settings: "
+        "`true`, or a folder.",
+    )
     verbose: bool = Field(True, description="Say what is being done.")
     is_debug: bool = Field(False, description="Say more: every point, what was kept and dropped, Lightning's output.")
     options: dict[str, dict[str, Any]] = Field(

@@ -359,10 +359,11 @@ def test_thrashing_counts_as_not_fitting(monkeypatch, shared, expected):
 
 def test_plot_of_the_trials(tmp_path):
     """It is saved where the user says and named in the report; one that cannot be saved is no more than a warning."""
-    result = tuned(Net(), Blobs(), batch_size_max=8, batch_size_plot_path=tmp_path / "plots/memory.png")
+    result = tuned(Net(), Blobs(), save_plot=True, batch_size_max=8, batch_size_plot_path=tmp_path / "plots/memory.png")
     assert result.plot_path.read_bytes().startswith(b"\x89PNG")
     with pytest.warns(UserWarning, match="set batch_size_plot_path"):
-        assert tuned(Net(), Blobs(), batch_size_max=8, batch_size_plot_path="/dev/null/x.png").plot_path is None
+        path = tuned(Net(), Blobs(), save_plot=True, batch_size_max=8, batch_size_plot_path="/dev/null/x.png").plot_path
+    assert path is None
 
 
 def test_plot_shows_what_the_trials_were():

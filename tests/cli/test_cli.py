@@ -1,11 +1,9 @@
 """The autotune command, run as users run it."""
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -14,10 +12,8 @@ import pytest
 
 from lit_autotune import TunerConfig, TuningReport
 from lit_autotune.cli import main
+from support.command import AUTOTUNE, autotune, autotune_process
 
-pytestmark = pytest.mark.slow
-
-AUTOTUNE = str(Path(sys.executable).with_name("autotune"))
 TRAIN = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
@@ -83,15 +79,10 @@ def project(tmp_path):
     return tmp_path
 
 
-def autotune(*arguments, **environment):
-    return subprocess.run(
-        [AUTOTUNE, *arguments], capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
-
-
+@pytest.mark.slow
 def test_fit_tunes_then_trains_then_tests(project):
     """`autotune fit` does the whole job of the config file, and shows each step in plain lines in a log."""
-    done = autotune("fit")
+    done = autotune_process("fit")
     assert done.returncode == 0, done.stderr
     assert "✓ Optimal batch size found: 32" in done.stdout
     assert re.search(r"Updated optimizer LR: 1\.00e-03 → \d\.\d\de[+-]\d\d", done.stdout)
@@ -146,9 +137,10 @@ def test_tune_turns_both_on_unless_a_layer_says_otherwise(project):
     assert "LR Range Test" not in done.stdout
 
 
+@pytest.mark.slow
 def test_silent_when_not_verbose(project):
     """Nothing is printed by a tuning that is not verbose."""
-    done = autotune("tune", "--no-verbose")
+    done = autotune_process("tune", "--no-verbose")
     assert done.returncode == 0
     assert done.stdout == ""
 
@@ -197,9 +189,10 @@ def test_mistakes_end_with_one_line_and_code_2(project, arguments, code, message
     assert done.stdout == "" or "BATCH SIZE" not in done.stdout
 
 
+@pytest.mark.slow
 def test_users_own_error_keeps_its_traceback(project):
     """An error in the user's code ends with code 1 and its own traceback."""
-    done = autotune("tune", "train.py:broken")
+    done = autotune_process("tune", "train.py:broken")
     assert done.returncode == 1
     assert 'raise RuntimeError("my own mistake")' in done.stderr
     assert "setup_target" not in done.stderr
@@ -291,6 +284,7 @@ def test_estimate_without_an_answer_is_code_3(project):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_interrupted_is_code_130(project):
     """Ctrl-C during a trial ends with code 130 and one line."""
     change_net(project, SLEEPING)

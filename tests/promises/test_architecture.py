@@ -12,7 +12,7 @@ import pytest
 import lit_autotune
 
 SOURCE = Path(lit_autotune.__file__).parent
-HEAVY = {"torch", "lightning", "pytorch_lightning", "matplotlib", "numpy"}
+HEAVY = {"torch", "lightning", "pytorch_lightning", "matplotlib", "numpy", "argcomplete"}
 
 PARTS = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
 

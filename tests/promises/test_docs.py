@@ -1,24 +1,37 @@
-"""The docs are true: their code runs, their tables are those of the code."""
+"""The docs are true: their code runs, their tables are those of the code.
 
+A page is read from top to bottom, in a user's folder with the files of ``project``: a block with a title is written
+to the file of that name, Python runs, commands run, TOML is a configuration that is accepted. All in this process.
+"""
+
+import contextlib
 import importlib.util
+import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
 
 import pytest
 
+import lit_autotune
 from lit_autotune import ExperimentConfig
+from lit_autotune.cli import main
 from lit_autotune.errors import ExitCode
 from lit_autotune.hookspecs import REGISTRATION_HOOKS
 from lit_autotune.registry.registry import Registry
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 README = ROOT / "README.md"
+COMMAND = ROOT / "docs/command.md"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+URL = PROJECT["urls"]["Source"]
 
 TRAIN = f"""
 import sys
@@ -26,69 +39,218 @@ sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from support.models import Blobs, Net as Plain
 
 class Net(Plain):
-    def __init__(self, lr: float = 1e-3):
-        super().__init__(lr)
+    def __init__(self, lr: float = 1e-3, width: int = 16):
+        super().__init__(lr, width)
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.training_step(batch, batch_idx))
 
 class Data(Blobs):
     def __init__(self, batch_size: int = 16):
-        super().__init__(batch_size)
+        super().__init__(batch_size, samples=96)
+
+    def val_dataloader(self):
+        return self.train_dataloader()
 """
+TOML = """
+[tuner_config]
+use_batch_size_tuning = true
+use_learning_rate_tuning = true
+
+[trainer_config]
+max_epochs = 1
+
+[module_config]
+class_path = "train.py:Net"
+
+[datamodule_config]
+class_path = "train.py:Data"
+"""
+YAML = """
+trainer: {max_epochs: 1, enable_checkpointing: false}
+model: {class_path: train.Net, init_args: {lr: 0.001}}
+data: {class_path: train.Data, init_args: {batch_size: 16}}
+"""
+MAIN = """
+from lightning.pytorch import LightningDataModule, LightningModule
+from lit_autotune import AutotuneCLI
+
+AutotuneCLI(LightningModule, LightningDataModule, subclass_mode_model=True, subclass_mode_data=True)
+"""
+HYDRA = """
+defaults: [_self_, experiment: null]
+seed: 1
+model: {_target_: train.Net, lr: 0.001}
+data: {_target_: train.Data, batch_size: 16}
+trainer: {_target_: lightning.Trainer, max_epochs: 1, logger: false, enable_checkpointing: false}
+"""
+EXPERIMENT = """# @package _global_
+data: {batch_size: 8}
+"""
+MISTAKES = """
+import torch
+
+class Number(Net):
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+class Other(Net):
+    def __init__(self, eta_zero: float = 1e-3):
+        super().__init__()
+        del self.lr
+        self.eta_zero = eta_zero
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.eta_zero)
+
+class Fixed(Data):
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(self.data, batch_size=16)
+
+class NoSize(Data):
+    def __init__(self):
+        super().__init__()
+        del self.batch_size
+
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(self.data, batch_size=16)
+"""
+QUICK = {"COMPARE": "false", "LR_NUM_TRAINING": "20", "LR_VERIFY": "false", "BATCH_SIZE_MAX": "16"}
+"""Settings that commands get from the environment here, which is below their flags: it is seen whether they work."""
+
+NOT_RUN = {
+    "make ": "the whole suite, or a demo that has a test of its own",
+    "pip install": "needs an index of packages; tests/registry installs wheels",
+    "from lightning.pytorch.loggers import TensorBoardLogger": "TensorBoard is not among what tests need",
+    "eval": "is the shell's; tests/cli/test_completion.py asks what it asks",
+    "autotune cache show": "the key is an example",
+    "autotune cache clear": "likewise",
+    "torchrun": "starts processes; tests/tuning/test_launch.py does so",
+    "python train_ddp.py": "likewise",
+    "sbatch": "needs SLURM; the commands of the job run",
+}
+"""Beginnings of commands, or of Python blocks, that no test runs, and why."""
+PROSE = {"diff", "text", "yaml", "toml"}
+"""Languages of blocks without a title that are only to be read; TOML is validated."""
 
 
-def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page):
+    """All blocks of a page, in their order."""
+    found = re.findall(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', page.read_text(), flags=re.M | re.S)
+    assert 2 * len(found) == len(re.findall(r"^ *```", page.read_text(), flags=re.M)), f"{page.name}: an odd fence"
+    return [Block(*parts) for parts in found]
+
+
+def commands(block):
+    """The commands of a block: all lines of `sh`, those after a prompt of `console`."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    if block.language == "console":
+        lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def not_run(text):
+    """Whether a command or a Python block is among those that are not run."""
+    return any(text.startswith(beginning) for beginning in NOT_RUN)
 
 
 @pytest.fixture
-def project(tmp_path):
-    """A user's folder, with the README's configuration file."""
-    (tmp_path / "train.py").write_text(TRAIN)
-    config = next(block for block in blocks(README, "toml") if "class_path" in block)
-    (tmp_path / "autotune.toml").write_text(config)
-    return tmp_path
+def project(tmp_path, monkeypatch):
+    """A user's folder with a script, configurations of ours, of LightningCLI and of Hydra; undone afterwards."""
+    files = {"train.py": TRAIN, "autotune.toml": TOML, "config.yaml": YAML, "main.py": MAIN}
+    files |= {"configs/train.yaml": HYDRA, "configs/experiment/small.yaml": EXPERIMENT}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, value in QUICK.items():
+        monkeypatch.setenv(f"LIT_AUTOTUNE_{name}", value)
+    before = set(sys.modules)
+    with mock.patch.dict(os.environ):
+        yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
-def test_python_code_runs(page, project):
-    """All Python blocks of a page run, one after the other, in a user's folder."""
-    code = "\n".join(blocks(page, "python"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def run_command(command, monkeypatch):
+    """Run one command as far as it is ours or a script's, in this process."""
+    words = shlex.split(command.removeprefix("srun "), comments=True)
+    if words[:3] == ["python", "-m", "lit_autotune"]:
+        words = ["autotune", *words[3:]]
+    if words[0] == "autotune":
+        with contextlib.suppress(SystemExit):  # of --help
+            assert main(words[1:]) == ExitCode.OK, command
+        return
+    assert words[0] == "python", f"neither run nor among those that are not: {command}"
+    monkeypatch.setattr(sys, "argv", words[1:])
+    runpy.run_path(words[1], run_name="__main__")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")], ids=lambda page: page.name)
-def test_configuration_files_are_valid(page, project):
-    """Each TOML block is a configuration that is accepted, field by field."""
-    for block in blocks(page, "toml"):
-        document = tomllib.loads(block)
-        if "project" not in document:
-            ExperimentConfig.from_document(document, None)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
+def test_what_a_page_shows_works(page, project, monkeypatch):
+    """Files, code, commands and configurations, one after the other."""
+    names = {"__name__": "__main__"}
+    for block in blocks(page):
+        if block.title:
+            Path(block.title).write_text(block.text)
+        if block.language == "toml" and "[project" not in block.text:
+            ExperimentConfig.from_document(tomllib.loads(block.text), None)
+        elif block.language == "python" and not block.title:
+            if not not_run(block.text):
+                exec(compile(block.text, page.name, "exec"), names)
+        elif block.language in ("sh", "console"):
+            for command in commands(block):
+                if not not_run(command):
+                    run_command(command, monkeypatch)
+        else:
+            assert block.title or block.language in PROSE, block
 
 
-def test_shell_commands_of_the_readme_run(project):
-    """Each autotune command of the README works in a user's folder."""
-    commands = [line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("autotune")]
-    assert len(commands) >= 6
-    for command in commands:
-        words = command.partition("#")[0].split()
-        executable = str(Path(sys.executable).with_name(words[0]))
-        done = subprocess.run([executable, *words[1:]], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+def test_what_is_not_run_is_there():
+    """No entry of the list is left over."""
+    texts = [text for page in PAGES for block in blocks(page) for text in (*commands(block), block.text)]
+    assert [start for start in NOT_RUN if not any(text.startswith(start) for text in texts)] == []
 
 
-def test_tables_of_fields_are_those_of_the_model():
-    """The generated tables are up to date; `make docs` renews them."""
+def test_generated_parts_are_those_of_the_code():
+    """The table of fields and the texts of ``--help`` are up to date; `make docs` renews them."""
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     for page in generate.PAGES:
+        if page == COMMAND and sys.version_info[:2] != (3, 11):
+            continue  # argparse words and wraps its help differently from version to version
         assert generate.generated(page.read_text()) == page.read_text(), page.name
 
 
 def test_exit_codes_are_documented():
-    """The README has a line for each exit code."""
-    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README.read_text(), flags=re.M)}
+    """The page of the command has a line for each exit code."""
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", COMMAND.read_text(), flags=re.M)}
     assert listed == {int(code) for code in ExitCode}
+
+
+def test_messages_of_the_questions(project, capsys):
+    """Each message that the page quotes is what one is met with."""
+    (project / "train.py").write_text(TRAIN + MISTAKES)
+    (project / "autotune.toml").unlink()
+    main(["tune"])
+    for module, data in (("Number", "Data"), ("Other", "Data"), ("Net", "Fixed"), ("Net", "NoSize")):
+        assert main(["tune", f"train.py:{module}", f"train.py:{data}", "-q"]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    quoted = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/faq.md").read_text(), flags=re.M)
+    assert len(quoted) == 5
+    assert [message for message in quoted if message not in said] == []
 
 
 def test_every_hook_and_every_built_in_is_documented():
@@ -103,12 +265,46 @@ def test_every_hook_and_every_built_in_is_documented():
 
 
 def test_links_lead_somewhere():
-    """Relative links in the docs point to files that exist."""
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    """Links within the docs, and those to the project's address, point to files that exist."""
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+            elif target.startswith(URL):
+                kind, _, path = target.removeprefix(f"{URL}/").partition("/main/")
+                assert kind in ("blob", "tree", "raw"), f"{page.name}: {target}"
+                assert (ROOT / path).exists(), f"{page.name}: {target}"
 
 
+def test_the_readme_reads_on_an_index_of_packages():
+    """It has no links that need the repository beside it, and ends within a screen or two."""
+    text = README.read_text()
+    assert re.findall(r"\]\((?!https://)[^)]*", text) == []
+    assert len(text.splitlines()) < 90
+
+
+def test_the_address_is_the_same_everywhere():
+    """That of ``pyproject.toml``; nothing else is left to change when it changes."""
+    for path in (README, ROOT / "mkdocs.yml", *(ROOT / "docs").glob("*.md")):
+        assert set(re.findall(r"https://github\.com/lit-autotune[^/\s]*/[\w-]+", path.read_text())) <= {URL}, path.name
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path):
+    """Every page is in the navigation, every link and anchor leads somewhere, every docstring can be shown."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for page in (ROOT / "docs").glob("*.md"):
+        assert (tmp_path / "site" / f"{page.stem}.html").exists()
+    text = "".join(page.read_text() for page in (tmp_path / "site").rglob("*.html"))
+    assert re.findall(r"<(?:script|link)[^>]+(?:src|rel=\"stylesheet\" href)=\"https?:[^\"]+", text) == []
+    assert re.findall(r":(?:class|func|meth):", text) == []
+    reference = (tmp_path / "site" / "python.html").read_text()
+    assert [name for name in lit_autotune.__all__ if name != "__version__" and name not in reference] == []
+
+
+@pytest.mark.slow
 def test_the_demos_table(tmp_path):
     """Trainings that really ran, untouched and tuned, on three seeds, and an honest last line; here of one epoch."""
     for name in ("digits.py", "untouched_or_tuned.py", "much_too_low.toml"):

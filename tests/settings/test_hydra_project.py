@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 import runpy
 import shlex
 import sys
@@ -383,16 +382,18 @@ def test_a_missing_extra_is_one_line(project, capsys, monkeypatch):
     assert "pip install 'lit-autotune[hydra]'" in capsys.readouterr().err
 
 
-COMMANDS = re.findall(
-    r"^autotune (.+?) *(?:#.*)?$", (Path(__file__).parents[2] / "docs/hydra.md").read_text(), flags=re.M
-)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands_of_the_page_are_accepted(project, command):
-    """Each command of docs/hydra.md makes its objects; the tunings themselves are left out."""
-    switches = ["--no-use-batch-size-tuning", "--no-use-learning-rate-tuning"]
-    assert cli.main([*shlex.split(command), *switches]) == 0
+def test_a_training_that_goes_on_is_not_tuned(project):
+    """`ckpt_path`, whatever characters it has: the fit goes on from there, untuned."""
+    Path("configs/trainer/default.yaml").write_text(
+        CONFIGS["trainer/default.yaml"].replace("enable_checkpointing: false\n", "")
+    )
+    command = ["fit", "--hydra", "configs/train", "model=default_rate"]
+    assert cli.main([*command, "--no-use-batch-size-tuning", "--no-use-learning-rate-tuning"]) == 0
+    (made,) = Path("logs").rglob("*.ckpt")
+    checkpoint = made.rename("it's, epoch=0.ckpt")
+    with pytest.warns(UserWarning, match=r"nothing tuned: the training goes on from it's, epoch=0\.ckpt"):
+        assert cli.main([*command, *FLAGS, "--ckpt-path", str(checkpoint), "--max-epochs", "2"]) == 0
+    assert project()[:2] == (16, 1e-3)
 
 
 def test_two_lines_in_the_script(project, monkeypatch):

@@ -103,6 +103,7 @@ def main():
         lr_verify=scenario == "races",
         batch_size_target="largest",
         compare=scenario == "compared",
+        cache=scenario == "cached" and Path("results"),
         verbose=False,
     )
     found = {}
@@ -116,6 +117,7 @@ def main():
             found["losses"] = report.learning_rate.curve.losses
             compared = report.comparison.values if report.comparison else ()
             found["compared"] = [(values.batch_size, values.learning_rate, values.loss) for values in compared]
+            found["reused"] = report.reused is not None
             found["races"] = [heat.score for heat in report.learning_rate.races]
     except Exception as error:
         found = {"error": f"{type(error).__name__}: {error}"}

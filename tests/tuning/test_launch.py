@@ -63,6 +63,18 @@ def test_all_ranks_compare_alike():
     assert (found["found_0"]["batch_size"], found["found_0"]["learning_rate"]) in sizes_and_rates
 
 
+def test_all_ranks_reuse_what_rank_0_kept():
+    """One file for all of them, and the same values without a trial."""
+    first, again = run("ddp", "cached"), run("ddp", "cached")
+    assert len(list(Path("results").iterdir())) == 1
+    assert [(one["found_0"]["reused"], one["found_0"]["trained"]) for one in (first, again)] == [
+        (False, True),
+        (True, True),
+    ]
+    for rank, found in again.items():
+        assert {**first[rank], "reused": True} == found
+
+
 def test_all_ranks_race_and_repeat_alike():
     """Races and repeats end at the same step on all ranks, with the same winner."""
     found = run("ddp", "races")

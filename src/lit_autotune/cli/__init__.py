@@ -2,13 +2,15 @@
 
 No module here imports torch or Lightning before a command needs them, so that ``--help`` answers at once.
 """
+# PYTHON_ARGCOMPLETE_OK: argcomplete looks for this word before it lets the command complete itself
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from lit_autotune._version import __version__
-from lit_autotune.cli import config, estimate, fit, init, plugins, suggest, tune
+from lit_autotune.cli import cache, config, estimate, fit, init, plugins, suggest, tune
 from lit_autotune.cli.objects import for_lightning, unknown_to_all
 from lit_autotune.errors import AutotuneError, ExitCode
 from lit_autotune.tuning.tracebacks import fold
@@ -49,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lit-autotune {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (tune, fit, estimate, suggest, plugins, config, init):
+    for command in (tune, fit, estimate, suggest, cache, plugins, config, init):
         command.add_parser(commands)
+    _complete(parser)
     arguments, unknown = parser.parse_known_args(for_lightning(sys.argv[1:] if argv is None else argv))
     if wrong := unknown_to_all(unknown, arguments):
         parser.error(f"unrecognized arguments: {' '.join(wrong)}")
@@ -72,6 +75,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _interrupted()
         raise
     return ExitCode.OK
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answer the shell, if it is the one who calls, and end the program."""
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    try:
+        import argcomplete
+    except ImportError:
+        sys.exit(1)  # the shell shows file names then
+    argcomplete.autocomplete(parser, exit_method=sys.exit)
 
 
 def _interrupted() -> ExitCode:

@@ -16,6 +16,7 @@ def add_parser(commands: "common.Commands") -> None:
         "  autotune fit train.py:Net train.py:Data --batch-size-mode binsearch",
     )
     add_run_options(parser)
+    parser.add_argument("--ckpt-path", metavar="FILE", help="checkpoint to go on from; nothing is tuned then")
     parser.set_defaults(run=run)
 
 

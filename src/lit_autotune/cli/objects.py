@@ -86,14 +86,16 @@ def make_project(arguments: argparse.Namespace, settings: "TunerSettings", switc
     if arguments.hydra:
         from lit_autotune.settings.hydra_project import HydraProject
 
-        return HydraProject(arguments.hydra, _overrides(arguments), tuner_config, arguments.seed, arguments.max_epochs)
+        own = (arguments.seed, arguments.max_epochs, _checkpoint(arguments))
+        return HydraProject(arguments.hydra, _overrides(arguments), tuner_config, *own)
     if arguments.write == IN_PLACE:
         raise ConfigError("--write: add the FILE to write the values into")
     if arguments.lightning_config:
         from lit_autotune.settings.lightning_cli import LightningProject
 
         targets = (arguments.module, arguments.datamodule)
-        return LightningProject(arguments.lightning_config, arguments.unknown, tuner_config, *targets)
+        words = [*arguments.unknown, *([f"--ckpt_path={checkpoint}"] if (checkpoint := _checkpoint(arguments)) else [])]
+        return LightningProject(arguments.lightning_config, words, tuner_config, *targets)
     return make_experiment(arguments, settings, switched_on)
 
 
@@ -125,9 +127,15 @@ def make_experiment(
         _point_to(experiment, f"{name}_config", target)
     if (seed := getattr(arguments, "seed", None)) is not None:
         experiment.seed = seed
+    experiment.ckpt_path = _checkpoint(arguments) or experiment.ckpt_path
     if not experiment.module_config:
         raise ConfigError("nothing to tune: give a MODULE, or a config file with [module_config]; see --help")
     return experiment
+
+
+def _checkpoint(arguments: argparse.Namespace) -> str | None:
+    """What the training is to go on from, for the command that trains."""
+    return getattr(arguments, "ckpt_path", None)
 
 
 def _targets(arguments: argparse.Namespace) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """``TuningReport``: all that a tuning tried, suggested, chose and applied."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,7 @@ class TuningReport(Record):
         warnings: What the user should know.
         trainer: Settings of the Trainer that the values hold for.
         keep: Lines to paste that set the values, so that the next training needs no tuning.
+        reused: When it was found, if by an earlier tuning of the same thing; ``None`` if all of it was run now.
         seconds: Wall time of the whole tuning, in seconds.
     """
 
@@ -159,6 +161,7 @@ class TuningReport(Record):
     warnings: tuple[str, ...] = ()
     trainer: dict[str, Any] = Field(default_factory=dict)
     keep: tuple[str, ...] = ()
+    reused: datetime | None = None
     seconds: float = 0.0
 
 

@@ -161,7 +161,12 @@ def _or_dash(value: float | None, form: str) -> str:
 
 
 def _result_table(report: TuningReport) -> "Table":
-    table = _new_table(f"Result, after {report.seconds:.1f} s", ("", "old", "new", "written to"), right=(1, 2))
+    title = f"Result, after {report.seconds:.1f} s"
+    table = _new_table(
+        title if report.reused is None else f"{title}, of an earlier tuning",
+        ("", "old", "new", "written to"),
+        right=(1, 2),
+    )
     if size := report.batch_size:
         old = "-" if size.old is None else str(size.old)
         table.add_row("batch size", old, str(size.chosen), ", ".join(size.places))

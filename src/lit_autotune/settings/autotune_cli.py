@@ -15,6 +15,7 @@ from lit_autotune.report.tables import show_kept
 from lit_autotune.settings.config_values import ConfigValues, open_yaml
 from lit_autotune.settings.layers import TunerSettings
 from lit_autotune.settings.project import no_lines
+from lit_autotune.settings.resume import goes_on
 from lit_autotune.tuning.orchestrator import tune_in_words
 
 SWITCHES = {"use_batch_size_tuning": True, "use_learning_rate_tuning": True}
@@ -77,7 +78,7 @@ class AutotuneCLI(OpenCLI):
 
     def fit(self, **arguments: Any) -> None:
         """Train; called by Lightning after ``before_fit``."""
-        if self._asked["tune"]:
+        if self._asked["tune"] and not goes_on(arguments.get("ckpt_path"), self.trainer, self._tuner_config()):
             self.tune()
         self.trainer.fit(**arguments)
 

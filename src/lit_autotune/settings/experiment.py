@@ -12,6 +12,7 @@ from lit_autotune.internals.packages import PACKAGES, lightning_package
 from lit_autotune.report.results import TuningReport
 from lit_autotune.settings.layers import read_document, validate_tuner_config
 from lit_autotune.settings.objects import CLASS_PATH, instantiate
+from lit_autotune.settings.resume import goes_on
 
 Stage = Literal["train", "validate", "test", "predict"]
 
@@ -34,6 +35,10 @@ class ExperimentConfig(BaseModel):
     )
     seed: int | None = Field(None, description="Seed of Python, NumPy and torch, set before anything is made.")
     test_after_training: bool = Field(False, description="Run `trainer.test` after a `train` stage.")
+    ckpt_path: str | None = Field(
+        None,
+        description="Checkpoint to go on from. Nothing is tuned then: the optimizer's state and rates come from it.",
+    )
     _folder: Path = PrivateAttr(Path())
     _file: Path | None = PrivateAttr(None)
     _report: TuningReport | None = PrivateAttr(None)
@@ -124,16 +129,19 @@ class ExperimentConfig(BaseModel):
         return trainer
 
     def run(self, trainer: Any, module: Any, datamodule: Any, stage: Stage = "train") -> None:
-        """Run a stage, and the test after training if the config asks for it."""
-        getattr(trainer, "fit" if stage == "train" else stage)(module, datamodule=datamodule)
+        """Run a stage, from the checkpoint if there is one, and the test after training if the config asks for it."""
+        method = getattr(trainer, "fit" if stage == "train" else stage)
+        method(module, datamodule=datamodule, ckpt_path=self.ckpt_path)
         if stage == "train" and self.test_after_training:
             trainer.test(module, datamodule=datamodule)
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
-        """Tune if the config asks for it; the result is in :attr:`report`."""
+        """Tune if the config asks for it and the training starts anew; the result is in :attr:`report`."""
         from lit_autotune.tuning.orchestrator import tune_in_words
 
         config = self.tuner_config
+        if goes_on(self.ckpt_path, trainer, config):
+            return
         if config.use_batch_size_tuning or config.use_learning_rate_tuning:
             try:
                 self._report = tune_in_words(Wording(keep=self.lines), trainer, module, datamodule, config, **arguments)

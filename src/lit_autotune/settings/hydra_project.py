@@ -1,6 +1,7 @@
 """A Hydra project, tuned and run as its YAML files say: composed and instantiated by Hydra itself."""
 
 import logging
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ class HydraProject(YamlProject):
         tuner_config: What to tune.
         seed: In place of the configuration's ``seed``.
         max_epochs: In place of the Trainer's.
+        checkpoint: In place of the configuration's ``ckpt_path``.
     """
 
     def __init__(
@@ -39,9 +41,14 @@ class HydraProject(YamlProject):
         tuner_config: TunerConfig,
         seed: int | None = None,
         max_epochs: int | None = None,
+        checkpoint: str | None = None,
     ):
         super().__init__(tuner_config)
-        self._job = HydraJob(config, [*overrides, *([f"++seed={seed}"] if seed is not None else [])])
+        self._job = HydraJob(config, overrides)
+        if seed is not None:
+            self._job.override(f"++seed={seed}")
+        if checkpoint is not None:
+            self._job.override(f"++ckpt_path={_quoted(checkpoint)}")
         self._max_epochs = max_epochs
         self._config: Any = None
         self._sections: dict[str, Key] = {}
@@ -70,14 +77,19 @@ class HydraProject(YamlProject):
         return trainer, made["module"], made.get("datamodule")
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
-        """Tune if the settings ask for it; the result is in :attr:`report`."""
+        """Tune if the settings ask for it and the training starts anew; the result is in :attr:`report`."""
         with self._job.active():
             super().tune(trainer, module, datamodule, **arguments)
 
+    @property
+    def checkpoint(self) -> Any:
+        """The ``ckpt_path`` that the template hands to ``fit``."""
+        return self._config.get("ckpt_path")
+
     def run(self, trainer: Any, module: Any, datamodule: Any) -> None:
-        """Train, from the checkpoint ``ckpt_path`` if the configuration names one."""
+        """Train, from the checkpoint if there is one."""
         with self._job.active():
-            trainer.fit(module, datamodule=datamodule, ckpt_path=self._config.get("ckpt_path"))
+            trainer.fit(module, datamodule=datamodule, ckpt_path=self.checkpoint)
 
     def lines(self, report: TuningReport) -> list[str]:
         """The overrides that keep the values, in one line, and what has no key."""
@@ -194,6 +206,12 @@ def _is_users(error: BaseException) -> bool:
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     raiser = str(frame.f_globals.get("__name__")).partition(".")[0]
     return raiser not in ("hydra", "omegaconf", "importlib", "lightning", "pytorch_lightning")
+
+
+def _quoted(text: str) -> str:
+    """A text as a value on Hydra's command line, whose grammar has a meaning for ``=`` and commas."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    return f"'{escaped}'"
 
 
 def _written(key: HydraKey, place: Holding | None, old: float | None, value: float) -> str:

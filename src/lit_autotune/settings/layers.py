@@ -18,7 +18,7 @@ ENV_PREFIX = "LIT_AUTOTUNE_"
 ENV_CONFIG = ENV_PREFIX + "CONFIG"
 DEFAULT_FILE = Path("autotune.toml")
 TABLES = ("tuner_config", "trainer_config", "module_config", "datamodule_config")
-KEYS = ("seed", "test_after_training")
+KEYS = ("seed", "test_after_training", "ckpt_path")
 
 
 class _Environment(TunerConfig, BaseSettings):

@@ -80,6 +80,11 @@ class LightningProject(YamlProject):
         self._made_of = self._cli.own_config.clone()  # the tuning changes what Lightning saves beside the run
         return self._cli.trainer, self._cli.model, self._cli.datamodule
 
+    @property
+    def checkpoint(self) -> Any:
+        """The ``ckpt_path`` of ``fit``."""
+        return self._cli.own_config.get("ckpt_path")
+
     def run(self, trainer: Any, module: Any, datamodule: Any) -> None:
         """Train, with the arguments of ``fit`` in the files, such as ``ckpt_path``."""
         self._cli.run_subcommand("fit")

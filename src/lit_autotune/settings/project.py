@@ -8,6 +8,7 @@ from lit_autotune.config import TunerConfig
 from lit_autotune.report.console import Console
 from lit_autotune.report.results import TuningReport
 from lit_autotune.report.tables import show_kept
+from lit_autotune.settings.resume import goes_on
 
 
 class Project(Protocol):
@@ -21,7 +22,7 @@ class Project(Protocol):
         """Make ``(trainer, module, datamodule)``."""
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
-        """Tune if the settings ask for it."""
+        """Tune if the settings ask for it and the training starts anew."""
 
     def run(self, trainer: Any, module: Any, datamodule: Any) -> None:
         """Train."""
@@ -47,11 +48,18 @@ class YamlProject:
         self.report: TuningReport | None = None
         self._tuner_config = tuner_config
 
+    @property
+    def checkpoint(self) -> Any:
+        """The checkpoint that the training goes on from, if it does."""
+        raise NotImplementedError
+
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
-        """Tune if the settings ask for it; the result is in :attr:`report`."""
+        """Tune if the settings ask for it and the training starts anew; the result is in :attr:`report`."""
         from lit_autotune.tuning.orchestrator import tune_in_words
 
         config = self._tuner_config
+        if goes_on(self.checkpoint, trainer, config):
+            return
         if not (config.use_batch_size_tuning or config.use_learning_rate_tuning):
             return
         try:

@@ -24,6 +24,7 @@ from lit_autotune.report.tables import show_report
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.tuning.keep import python_lines
 from lit_autotune.tuning.launch import launch
+from lit_autotune.tuning.reuse import earlier_results
 from lit_autotune.tuning.saved_config import keep_in_saved_config
 from lit_autotune.tuning.tracebacks import fold
 from lit_autotune.types import TuningStep
@@ -123,12 +124,11 @@ def _tune(
     save_plot = save_plot and trainer.is_global_zero
     context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
     try:
-        _run_steps(steps, context)
+        report = _run_steps(steps, context, start)
     except BaseException as error:
         if context.results:
             _attach(error, _report(context, start))
         raise
-    report = _report(context, start)
     keep = wording.keep(report) if wording.keep else python_lines(context.owners, report)
     report = report.model_copy(update={"keep": tuple(keep)})
     if steps:
@@ -168,21 +168,29 @@ def _attach(error: BaseException, report: TuningReport) -> None:
     error.add_note(f"lit-autotune: found before that, and not written to your objects: {', '.join(found)}")
 
 
-def _run_steps(steps: list[TuningStep], context: TuningContext) -> None:
-    """Check all steps, prepare all, run all, then write what they found."""
+def _run_steps(steps: list[TuningStep], context: TuningContext, start: float) -> TuningReport:
+    """Check all steps, prepare all, run all unless that was done before, then write what they found."""
     try:
         for step in steps:
             if step.check:
                 step.check(context)
-        for step in steps:
+        earlier = earlier_results(context) if steps else None
+        known = earlier and earlier.find()
+        for step in steps if not known else ():
             context.plans[step.name] = step.prepare(context) if step.prepare else None
         if plan := _plan(context):
             context.console.line(f"Training to come: {plan}")
-        for step in steps:
+        for step in steps if not known else ():
             context.results[step.name] = step.run(context, context.plans[step.name])
     finally:
         context.sandbox.close()
     _write_all(context.owners, context.changes)
+    if known:
+        return known.report.model_copy(update={"reused": known.made, "seconds": time.perf_counter() - start})
+    report = _report(context, start)
+    if earlier and context.sandbox.trainer.is_global_zero:
+        earlier.keep(report)
+    return report
 
 
 def _plan(context: TuningContext) -> TrainingPlan | None:

@@ -3,7 +3,7 @@
 Where things are, each line using only what stands below it:
 
 - ``cli``: the ``autotune`` command, one file per subcommand
-- ``drop_in``: Lightning's interface; ``settings``: files, environment, whole experiments, LightningCLI
+- ``drop_in``: Lightning's interface; ``settings``: files, environment, whole experiments, LightningCLI, Hydra
 - ``builtin``: our plugins: the steps, strategies and suggesters; ``testing``: the kit for authors of others
 - ``comparison``: the values found against the present ones
 - ``search``: for a batch size; ``range_test``: the LR range test; ``tuning``: :func:`tune`

@@ -53,7 +53,7 @@ def find_keys(parser: Any, config: Any, places: Sequence[str], old: float | None
         if place.owner == "module" and place.path[0] == "configure_optimizers":
             given.update(_of_lightnings_optimizer(numbers, old))
         for key, value in everything.items():
-            if value == old and key[0] == SECTIONS[place.owner] and _named(key[1:]) == _named(place.path):
+            if value == old and key[0] == SECTIONS[place.owner] and named(key[1:]) == named(place.path):
                 source = key if key in numbers else _source(parser, free, same, key)
                 given.update({source: 1.0} if source else {})
                 linked += [key] if source != key else []
@@ -90,7 +90,8 @@ def _numbers(value: Any, path: Key = ()) -> Iterator[tuple[Key, Any]]:
         yield path, as_number(value)
 
 
-def _named(path: Sequence[str]) -> Key:
+def named(path: Sequence[str]) -> Key:
+    """The names in a place or a key, which are the same where one is named after the other."""
     return tuple(name.lstrip("_") for name in path if name not in WRAPPERS)
 
 
@@ -111,7 +112,7 @@ def _changed(free: dict[str, Any], key: Key, value: float) -> dict[str, Any]:
     return changed
 
 
-def _other(value: float | None) -> float:
+def other(value: float | None) -> float:
     """A value that nothing else has by chance, of the same kind."""
     return value + 1 if isinstance(value, int) else 0.7310585 * (value or 1.0)
 
@@ -119,7 +120,7 @@ def _other(value: float | None) -> float:
 def _source(parser: Any, free: dict[str, Any], same: list[Key], target: Key) -> Key | None:
     """The key that a link fills another from: that which changes it."""
     for key in same:
-        value = _other(dict(_numbers(free))[key])
+        value = other(dict(_numbers(free))[key])
         try:
             parsed = parser.parse_object(_changed(free, key, value))
             if dict(_numbers(_plain(parser, parsed, skip_link_targets=False))).get(target) == value:
@@ -131,7 +132,7 @@ def _source(parser: Any, free: dict[str, Any], same: list[Key], target: Key) -> 
 
 def _is_proven(parser: Any, free: dict[str, Any], key: Key, places: Sequence[Place]) -> bool:
     """Whether objects made with another value under a key have it in all places."""
-    value = _other(dict(_numbers(free))[key])
+    value = other(dict(_numbers(free))[key])
     changed = _changed(free, key, value)
     with unchanged_process(quiet=True):
         try:

@@ -1,5 +1,6 @@
 """What all plots have in common: colours, a figure of one's own, the frame, the file."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,3 +38,11 @@ def save(figure: "Figure", path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     return path.resolve()
+
+
+def as_svg(figure: "Figure") -> str:
+    """A figure as the text of an SVG element, to stand in a page."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg")
+    text = file.getvalue()
+    return text[text.index("<svg") :]

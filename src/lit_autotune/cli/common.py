@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,12 @@ GROUPS = (
     ("learning rate", ("use_learning", "lr_", "update_model_lr")),
     ("comparison", ("compare", "verify_budget")),
 )
+
+PLUGINS = {
+    "steps": ("--step", "NAME", "run the step NAME of a plugin, too (may be repeated)"),
+    "options": ("--option", "NAME.FIELD=VALUE", "an option of the rule, strategy or step NAME (may be repeated)"),
+}
+"""Fields that have a flag of their own: the flag, its metavar, what it does."""
 
 WAYS = {"quick": "quickly", "thorough": "thoroughly"}
 
@@ -76,10 +84,14 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         presets.add_argument(
             f"--{preset}", dest="preset", action="store_const", const=preset, help=f"tune {WAYS[preset]}: {named}"
         )
+    plugins = parser.add_argument_group("plugins")
+    for name, (flag, metavar, text) in PLUGINS.items():
+        adding: dict[str, Any] = {"action": "append", "default": argparse.SUPPRESS}
+        plugins.add_argument(flag, dest=name, metavar=metavar, help=text, **adding)
     groups = {title: parser.add_argument_group(title) for title, _ in GROUPS}
     for name, field in TunerConfig.model_fields.items():
-        if name == "options":
-            continue  # tables of plugins; only a file can hold them
+        if name in PLUGINS:
+            continue
         title = next((title for title, prefixes in GROUPS if name.startswith(prefixes)), None)
         default = "" if field.default is None else f" (default: {str(field.default).lower()})"
         text = (field.description or "").rstrip(".").replace("`", "").replace("%", "%%")
@@ -91,6 +103,27 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         (groups[title] if title else parser).add_argument("--" + name.replace("_", "-"), **kwargs)
 
 
+def _tables(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The tables of ``--option NAME.FIELD=VALUE``; a value is read as in a TOML file, else it is a text.
+
+    Raises:
+        ConfigError: If one has another form.
+    """
+    tables: dict[str, dict[str, Any]] = {}
+    for word in words:
+        place, equals, value = word.partition("=")
+        name, dot, field = place.partition(".")
+        if not (equals and name and dot and field):
+            raise ConfigError(
+                f"--option {word}: must be NAME.FIELD=VALUE, with the name of a plugin's rule, strategy or step"
+            )
+        try:
+            tables.setdefault(name, {})[field] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            tables.setdefault(name, {})[field] = value
+    return tables
+
+
 def load_settings(arguments: argparse.Namespace) -> TunerSettings:
     """All layers of settings merged; what looks like a mistake is said on standard error.
 
@@ -98,6 +131,8 @@ def load_settings(arguments: argparse.Namespace) -> TunerSettings:
         ConfigError: If a value is refused.
     """
     flags = {name: value for name, value in vars(arguments).items() if name in TunerConfig.model_fields}
+    if "options" in flags:
+        flags["options"] = _tables(flags["options"])
     settings = TunerSettings.load(flags=flags, preset=arguments.preset, config_file=arguments.config)
     for warning in settings.warnings:
         print(f"autotune: warning: {warning}", file=sys.stderr)

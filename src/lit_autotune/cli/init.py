@@ -56,7 +56,8 @@ def config_template() -> str:
         if name == "options":
             continue
         switched_on = name.startswith("use_")
-        default = (field.examples or [None])[0] if field.default is None else field.default
+        default = field.get_default(call_default_factory=True)
+        default = (field.examples or [None])[0] if default in (None, []) else default
         value = "true" if switched_on else json.dumps(default)
         setting = f"{name} = {value}"
         lines.append(f"{setting if switched_on else '# ' + setting:<40}# {(field.description or '').replace('`', '')}")

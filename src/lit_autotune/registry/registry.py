@@ -5,32 +5,25 @@ the end of a run. What it registers is checked before it is accepted.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import pluggy
-from pydantic import BaseModel, ValidationError
 
 from lit_autotune import hookspecs
 from lit_autotune._shared.foreign import call_foreign, fault_of
-from lit_autotune._shared.text import did_you_mean, first_problem
+from lit_autotune._shared.text import did_you_mean
 from lit_autotune.errors import ConfigError, PluginError, UnknownNameError
 from lit_autotune.hookspecs import REGISTRATION_HOOKS
 from lit_autotune.registry.checks import check_notification, check_record, describe, validation_text
 from lit_autotune.registry.loading import failed, load
+from lit_autotune.registry.options import Named, bind_options, spellings
 from lit_autotune.registry.status import OWN_DISTRIBUTION, PluginStatus, find_entry_points
 from lit_autotune.types import BatchSizeStrategy, LRSuggester, TuningStep
 
 KINDS = {BatchSizeStrategy: "batch-size strategy", LRSuggester: "suggester", TuningStep: "step"}
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def options(self) -> type[BaseModel] | None: ...
-
-
-R = TypeVar("R", bound=_Named)
+R = TypeVar("R", bound=Named)
 
 
 class Registry:
@@ -172,6 +165,14 @@ class Registry:
         """The learning-rate rule of that name; raises :class:`UnknownNameError` if there is none."""
         return self._named(LRSuggester, name, "lr_suggester")
 
+    def step(self, name: str) -> TuningStep:
+        """The step of that name; raises :class:`UnknownNameError` if there is none."""
+        return self._named(TuningStep, name, "steps")
+
+    def is_ours(self, record: Named) -> bool:
+        """Whether a record is of this package itself."""
+        return self.owner_of(record).distribution == OWN_DISTRIBUTION
+
     def _named(self, kind: type[R], name: str, setting: str) -> R:
         if rivals := self._contested.get((kind, name)):
             names = " and ".join(str(rival) for rival in rivals)
@@ -189,11 +190,11 @@ class Registry:
         off = [plugin for plugin in self.plugins if plugin.status != "loaded"]
         return "".join(f"; {one} {f'failed: {one.error}' if one.error else 'is blocked'}" for one in off)
 
-    def owner_of(self, record: _Named) -> PluginStatus:
+    def owner_of(self, record: Named) -> PluginStatus:
         """The plugin that brought a record."""
         return self._owners.get((type(record), record.name)) or PluginStatus(record.name, "this process", "")
 
-    def blame(self, record: _Named, what: str, error: BaseException) -> PluginError:
+    def blame(self, record: Named, what: str, error: BaseException) -> PluginError:
         """The error for code of a plugin that failed: names the record, its plugin, and where that was."""
         kind = KINDS[type(record)]
         return PluginError(f"{kind} {record.name!r} ({self.owner_of(record)}) {what}: {fault_of(error)}")
@@ -202,7 +203,7 @@ class Registry:
         """Raise :class:`ConfigError` for a table ``[tuner_config.options.NAME]`` that no loaded plugin takes."""
         takers = [record for records in self._records.values() for record in records.values()]
         for name in options:
-            named = [record for record in takers if record.name == name]
+            named = [record for record in takers if name in spellings(record)]
             if not named:
                 known = [record.name for record in takers]
                 missing = self._missing() or did_you_mean(name, known)
@@ -220,20 +221,3 @@ class Registry:
                 raise
             except BaseException as error:
                 warn(f"plugin {implementation.plugin_name!r} failed in {hook}: {describe(error)}")
-
-
-def bind_options(record: _Named, options: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Keyword arguments with a record's validated options, empty if it has none.
-
-    Raises:
-        ConfigError: If the table does not fit the record's model.
-    """
-    table = options.get(record.name, {})
-    if record.options is None:
-        if table:
-            raise ConfigError(f"options.{record.name}: {record.name} takes no options")
-        return {}
-    try:
-        return {"options": record.options.model_validate(table)}
-    except ValidationError as error:
-        raise ConfigError(f"options.{record.name}: {first_problem(error)}") from error

@@ -93,7 +93,7 @@ class AutotuneCLI(OpenCLI):
     def _tuner_config(self) -> TunerConfig:
         """What was asked for on our command line or in a YAML file; what has its default there other layers may set."""
         given = self._asked["tuner"] or {}
-        defaults = {name: field.default for name, field in TunerConfig.model_fields.items()} | SWITCHES
+        defaults = dict(TunerConfig()) | SWITCHES
         keywords = {name: value for name, value in given.items() if value != defaults[name]}
         settings = TunerSettings.load(**keywords)
         silent = {name: True for name in SWITCHES if settings.sources[name] == "default"}

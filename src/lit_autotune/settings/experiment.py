@@ -142,7 +142,7 @@ class ExperimentConfig(BaseModel):
         config = self.tuner_config
         if goes_on(self.ckpt_path, trainer, config):
             return
-        if config.use_batch_size_tuning or config.use_learning_rate_tuning:
+        if config.asks_for_tuning:
             try:
                 self._report = tune_in_words(Wording(keep=self.lines), trainer, module, datamodule, config, **arguments)
             except BaseException as error:

@@ -109,6 +109,9 @@ class KeyFinder:
     def find(self, places: Sequence[str], old: float | None) -> list[HydraKey]:
         """The keys that the value in some places comes from; none if that cannot be told."""
         parsed = [Place(owner, tuple(path)) for owner, *path in (place.split(".") for place in places)]
+        if parsed and parsed[0].owner == "trainer":
+            key = (*self._sections["trainer"], *parsed[0].path)
+            return [HydraKey(key, is_new=key not in self._numbers)]
         found: dict[HydraKey, None] = {}
         for place in parsed:
             for key in self._numbers:

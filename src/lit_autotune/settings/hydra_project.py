@@ -17,6 +17,7 @@ from lit_autotune.settings.hydra_keys import BASES, TARGET, USUAL, HydraKey, Key
 from lit_autotune.settings.project import YamlProject
 from lit_autotune.tuning.config_keys import Key
 from lit_autotune.tuning.keep import found
+from lit_autotune.tuning.saved_config import results
 
 LISTS = {"callbacks": ("callbacks",), "logger": ("logger", "loggers")}
 """Arguments of the Trainer that the template makes of tables beside it, and what these are called."""
@@ -94,7 +95,7 @@ class HydraProject(YamlProject):
     def lines(self, report: TuningReport) -> list[str]:
         """The overrides that keep the values, in one line, and what has no key."""
         finder = KeyFinder(self._config, self._sections, self._owners)
-        olds = {one.places: one.old for one in (report.batch_size, report.learning_rate) if one}
+        olds = {one.places: one.old for one in results(report)}
         self._found = [
             (finder.find(places, olds[tuple(places)]), places, olds[tuple(places)], value)
             for places, value, _ in found(report)

@@ -84,7 +84,16 @@ class TunerSettings:
             for name, value in layer.items():
                 if name not in values:
                     values[name], sources[name] = value, _name_source(source, name)
+                elif name == "options":
+                    values[name] = _merged(values[name], value)
         return cls(validate_tuner_config(values, sources), sources, warnings, document, path)
+
+
+def _merged(above: Any, below: Any) -> Any:
+    """Tables of options, with what stands in the lower layer only."""
+    if not (isinstance(above, Mapping) and isinstance(below, Mapping)):
+        return above
+    return {**below, **{name: _merged(value, below[name]) if name in below else value for name, value in above.items()}}
 
 
 def find_document(config_file: Path | str | None) -> tuple[Path | None, dict[str, Any]]:
@@ -178,6 +187,8 @@ def _read_environment() -> tuple[dict[str, Any], list[str]]:
 
 def _name_source(source: str, name: str) -> str:
     if source == "flag":
+        if name in ("steps", "options"):
+            return f"--{name[:-1]}"
         return "--" + name.replace("_", "-")
     if source == "environment":
         return (ENV_PREFIX + name).upper()

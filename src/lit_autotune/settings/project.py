@@ -60,7 +60,7 @@ class YamlProject:
         config = self._tuner_config
         if goes_on(self.checkpoint, trainer, config):
             return
-        if not (config.use_batch_size_tuning or config.use_learning_rate_tuning):
+        if not config.asks_for_tuning:
             return
         try:
             report = tune_in_words(Wording(keep=no_lines), trainer, module, datamodule, config, **arguments)

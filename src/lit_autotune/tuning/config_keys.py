@@ -42,13 +42,15 @@ def find_keys(parser: Any, config: Any, places: Sequence[str], old: float | None
         places: Where the setting is kept, as a report has them.
         old: The value that the objects were made with.
     """
+    parsed = [Place(owner, tuple(path)) for owner, *path in (place.split(".") for place in places)]
+    if parsed and parsed[0].owner == "trainer":
+        return Keys({("trainer", *parsed[0].path): 1.0})
     free = _plain(parser, config, skip_link_targets=True)
     numbers = dict(_numbers(free))
     everything = dict(_numbers(_plain(parser, config, skip_link_targets=False)))
     same = [key for key, value in numbers.items() if value == old]
     given: dict[Key, float] = {}
     linked: list[Key] = []
-    parsed = [Place(owner, tuple(path)) for owner, *path in (place.split(".") for place in places)]
     for place in parsed:
         if place.owner == "module" and place.path[0] == "configure_optimizers":
             given.update(_of_lightnings_optimizer(numbers, old))

@@ -364,7 +364,7 @@ def test_options_reach_the_suggester_validated(install, table, fraction):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"fraction": {"of_minimum": 2}}, r"options\.fraction: .*of_minimum.*less than or equal to 1"),
+        ({"fraction": {"of_minimum": 2}}, r"options\.fraction: .*of_minimum.*must be at most 1"),
         ({"fraction": {"minimum": 0.5}}, r"options\.fraction: .*unknown option .minimum."),
         ({"steepest": {"x": 1}}, r"options\.steepest: steepest takes no options"),
         ({"fractoin": {}}, r"options\.fractoin: no plugin of that name is loaded; did you mean 'fraction'\?"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lit_autotune.cli import common
+from lit_autotune.cli.flags import add_settings_options
 from lit_autotune.cli.objects import IN_PLACE, add_project_options, add_target_options, make_project, no_arguments
 from lit_autotune.errors import ConfigError
 
@@ -51,13 +52,17 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "with --hydra there is no FILE: they go where they stand in the project's own",
     )
     common.add_plugin_option(parser)
-    common.add_settings_options(parser)
+    add_settings_options(parser, dict.fromkeys(SWITCHES, True))
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Tune as all layers of settings say."""
     settings = common.load_settings(arguments)
     unset = {name: True for name in SWITCHES if settings.sources[name] == "default"}
+    if not settings.config.model_copy(update=unset).asks_for_tuning:
+        off = ", ".join(f"{name} = false ({settings.sources[name]})" for name in SWITCHES)
+        print(f"nothing to tune: {off}, and no step is named")
+        return
     tune_experiment(arguments, settings, unset)
 
 

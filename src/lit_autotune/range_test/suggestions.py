@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lit_autotune._shared.text import first_line, first_problem
+from lit_autotune._shared.problems import first_problem
+from lit_autotune._shared.text import first_line
 from lit_autotune.config import TunerConfig
 from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.curves.quality import judge

@@ -140,7 +140,7 @@ def _race_table(result: LearningRateResult) -> "Table":
 
 
 def _comparison_table(result: Comparison) -> "Table":
-    columns = ("", "batch size", "learning rate", "steps/epoch", "s/epoch", "loss", "")
+    columns = ("", "batch size", "learning rate", "steps per epoch", "seconds per epoch", "loss", "")
     share = "" if result.share is None else f" of {result.share:.0%} of the training"
     title = f"Comparison: previews{share}, scored on {result.judge}"
     table = _new_table(title, columns, right=range(1, 6))

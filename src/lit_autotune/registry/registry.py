@@ -5,32 +5,28 @@ the end of a run. What it registers is checked before it is accepted.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import pluggy
-from pydantic import BaseModel, ValidationError
 
 from lit_autotune import hookspecs
-from lit_autotune._shared.foreign import call_foreign, fault_of
-from lit_autotune._shared.text import did_you_mean, first_problem
-from lit_autotune.errors import ConfigError, PluginError, UnknownNameError
+from lit_autotune._shared.foreign import call_foreign, fault_of, named_when_slow
+from lit_autotune._shared.text import did_you_mean
+from lit_autotune.errors import BlamedError, ConfigError, PluginError, UnknownNameError
 from lit_autotune.hookspecs import REGISTRATION_HOOKS
 from lit_autotune.registry.checks import check_notification, check_record, describe, validation_text
-from lit_autotune.registry.loading import failed, load
+from lit_autotune.registry.loading import failed, guarded, load
+from lit_autotune.registry.options import Named
+from lit_autotune.registry.options import bind_options as bind_options
 from lit_autotune.registry.status import OWN_DISTRIBUTION, PluginStatus, find_entry_points
 from lit_autotune.types import BatchSizeStrategy, LRSuggester, TuningStep
 
+CALLED = ("search", "suggest", "run")
+"""Attributes of records with what is called."""
 KINDS = {BatchSizeStrategy: "batch-size strategy", LRSuggester: "suggester", TuningStep: "step"}
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def options(self) -> type[BaseModel] | None: ...
-
-
-R = TypeVar("R", bound=_Named)
+R = TypeVar("R", bound=Named)
 
 
 class Registry:
@@ -69,7 +65,8 @@ class Registry:
                 continue
             # A plugin's import is foreign code: anything but Ctrl-C is its failure, SystemExit included.
             try:
-                registry._accept(load(entry_point, requirements, status), status)
+                with guarded(status):
+                    registry._accept(load(entry_point, requirements, status), status)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -189,14 +186,28 @@ class Registry:
         off = [plugin for plugin in self.plugins if plugin.status != "loaded"]
         return "".join(f"; {one} {f'failed: {one.error}' if one.error else 'is blocked'}" for one in off)
 
-    def owner_of(self, record: _Named) -> PluginStatus:
+    def owner_of(self, record: Named) -> PluginStatus:
         """The plugin that brought a record."""
         return self._owners.get((type(record), record.name)) or PluginStatus(record.name, "this process", "")
 
-    def blame(self, record: _Named, what: str, error: BaseException) -> PluginError:
-        """The error for code of a plugin that failed: names the record, its plugin, and where that was."""
-        kind = KINDS[type(record)]
-        return PluginError(f"{kind} {record.name!r} ({self.owner_of(record)}) {what}: {fault_of(error)}")
+    def title(self, record: Named) -> str:
+        """A record with its plugin, for messages."""
+        return f"{KINDS[type(record)]} {record.name!r} ({self.owner_of(record)})"
+
+    def blame(self, record: Named, what: str, error: BaseException) -> PluginError:
+        """The error for code of a plugin that failed: names the record, its plugin, and where that was.
+
+        Args:
+            record: What the plugin has registered.
+            what: What it did, such as "failed".
+            error: Why. One that names a plugin already is returned as it is.
+        """
+        if isinstance(error, BlamedError):
+            return error
+        # The registered one: a search, for one, is wrapped in others of ours.
+        registered = self._records[type(record)].get(record.name, record)
+        called = next(getattr(registered, name) for name in CALLED if hasattr(registered, name))
+        return BlamedError(f"{self.title(record)} {what}: {fault_of(error, called)}")
 
     def check_options(self, options: dict[str, dict[str, Any]]) -> None:
         """Raise :class:`ConfigError` for a table ``[tuner_config.options.NAME]`` that no loaded plugin takes."""
@@ -205,8 +216,8 @@ class Registry:
             named = [record for record in takers if record.name == name]
             if not named:
                 known = [record.name for record in takers]
-                missing = self._missing() or did_you_mean(name, known)
-                raise ConfigError(f"options.{name}: no plugin of that name is loaded{missing}")
+                hints = did_you_mean(name, known) + self._missing()
+                raise ConfigError(f"options.{name}: no plugin of that name is loaded{hints}")
             for record in [record for record in named if record.options] or named:
                 bind_options(record, options)
 
@@ -214,26 +225,11 @@ class Registry:
         """Call a notification hook of every plugin; a failure is only warned about."""
         # pluggy keeps implementations in reverse of the order it calls them in
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            plugin, function = implementation.plugin_name, implementation.function
             try:
-                call_foreign(implementation.function, *(arguments[name] for name in implementation.argnames))
+                with named_when_slow(f"still waiting for {hook} of plugin {plugin!r}"):
+                    call_foreign(function, *(arguments[name] for name in implementation.argnames))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                warn(f"plugin {implementation.plugin_name!r} failed in {hook}: {describe(error)}")
-
-
-def bind_options(record: _Named, options: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Keyword arguments with a record's validated options, empty if it has none.
-
-    Raises:
-        ConfigError: If the table does not fit the record's model.
-    """
-    table = options.get(record.name, {})
-    if record.options is None:
-        if table:
-            raise ConfigError(f"options.{record.name}: {record.name} takes no options")
-        return {}
-    try:
-        return {"options": record.options.model_validate(table)}
-    except ValidationError as error:
-        raise ConfigError(f"options.{record.name}: {first_problem(error)}") from error
+                warn(f"plugin {plugin!r} failed in {hook}: {fault_of(error, function)}")

@@ -1,7 +1,6 @@
 """Importing a plugin: foreign code that may fail, hang, print, or leave the process other than it was."""
 
 import contextlib
-import inspect
 import re
 import sys
 import time
@@ -51,8 +50,6 @@ def load(entry_point: metadata.EntryPoint, requirements: list[str], status: Plug
         status.notes.append(
             f"its import takes {seconds:.1f} s, for it imports {', '.join(heavy)}; better inside its functions"
         )
-    if inspect.isclass(plugin):
-        raise PluginError("its entry point leads to a class; it must lead to a module, or to an object with hooks")
     return plugin
 
 

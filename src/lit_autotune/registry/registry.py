@@ -14,7 +14,7 @@ from lit_autotune._shared.foreign import call_foreign, fault_of, named_when_slow
 from lit_autotune._shared.text import did_you_mean
 from lit_autotune.errors import BlamedError, ConfigError, PluginError, UnknownNameError
 from lit_autotune.hookspecs import REGISTRATION_HOOKS
-from lit_autotune.registry.checks import check_notification, check_record, describe, validation_text
+from lit_autotune.registry.checks import check_notification, check_plugin, check_record, describe, validation_text
 from lit_autotune.registry.loading import failed, guarded, load
 from lit_autotune.registry.options import Named
 from lit_autotune.registry.options import bind_options as bind_options
@@ -90,8 +90,9 @@ class Registry:
 
     def _accept(self, plugin: object, status: PluginStatus) -> None:
         """Register a plugin if all it gives is in order, else leave no trace of it."""
-        if plugin is None or self._manager.is_registered(plugin):
-            raise PluginError("it is None" if plugin is None else "the same object is registered already")
+        check_plugin(plugin)
+        if self._manager.is_registered(plugin):
+            raise PluginError("the same object is registered already")
         try:
             self._manager.register(plugin, name=f"{status.distribution}:{status.name}")
             callers = self._manager.get_hookcallers(plugin)
@@ -189,6 +190,15 @@ class Registry:
     def owner_of(self, record: Named) -> PluginStatus:
         """The plugin that brought a record."""
         return self._owners.get((type(record), record.name)) or PluginStatus(record.name, "this process", "")
+
+    def records_of(self, plugin: PluginStatus) -> list[Any]:
+        """What a plugin has registered."""
+        return [
+            record
+            for records in self._records.values()
+            for record in records.values()
+            if self.owner_of(record) is plugin
+        ]
 
     def title(self, record: Named) -> str:
         """A record with its plugin, for messages."""

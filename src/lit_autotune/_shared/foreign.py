@@ -61,15 +61,17 @@ def _torch_state() -> Callable[[], None] | None:
     torch = _loaded_torch()
     if torch is None:
         return None
-    generators = [torch, *(device for device in (torch.cuda, torch.xpu) if device.is_initialized())]
-    states = [one.get_rng_state() if one is torch else one.get_rng_state_all() for one in generators]
-    dtype, enabled = torch.get_default_dtype(), torch.is_grad_enabled()
+    ways = [(torch.get_rng_state, torch.set_rng_state)]
+    ways += [(one.get_rng_state_all, one.set_rng_state_all) for one in (torch.cuda, torch.xpu) if one.is_initialized()]
+    if torch.backends.mps.is_available():
+        ways.append((torch.mps.get_rng_state, torch.mps.set_rng_state))
+    put_back = [functools.partial(put, get()) for get, put in ways]
+    put_back.append(functools.partial(torch.set_default_dtype, torch.get_default_dtype()))
+    put_back.append(functools.partial(torch.set_grad_enabled, torch.is_grad_enabled()))
 
     def restore() -> None:
-        for one, state in zip(generators, states, strict=True):
-            (one.set_rng_state if one is torch else one.set_rng_state_all)(state)
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(enabled)
+        for put in put_back:
+            put()
 
     return restore
 

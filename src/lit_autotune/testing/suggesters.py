@@ -37,7 +37,7 @@ def suggest_leaves_state_alone(suggester: LRSuggester) -> None:
     """It leaves random state, default dtype and gradient mode as they are; use a generator of your own."""
 
     def ask() -> None:
-        with contextlib.suppress(LRSuggestionError):
+        with contextlib.suppress(Exception):  # what else may be wrong is for the other checks to say
             suggester.suggest(valley_curve(), **bind_options(suggester, {}))
 
     changed = changed_state(ask)

@@ -103,11 +103,12 @@ def _search(
     from lit_autotune.memory.release import quick_release
     from lit_autotune.search.choice import for_target
     from lit_autotune.search.driver import search_batch_size
+    from lit_autotune.search.guarded import guarded
     from lit_autotune.trials.runner import TrialRunner, agreed_base
     from lit_autotune.trials.trial import TrialSpec
 
     config, console, sandbox = context.config, context.console, context.sandbox
-    strategy = context.registry.strategy(config.batch_size_mode)
+    strategy = guarded(context.registry.strategy(config.batch_size_mode), context.registry)
     steps, method, batches = config.batch_size_steps_per_trial, config.batch_size_method, config.batch_size_probe
     spec = TrialSpec(plan.setting, steps, method, batches, plan.filling)
     with (
@@ -125,6 +126,7 @@ def _search(
         return search_batch_size(
             probe,
             strategy=for_target(strategy, config.batch_size_target, thrift, plan.setting.value),
+            registry=context.registry,
             options=bind_options(strategy, config.options),
             init_val=plan.init_val,
             max_trials=config.batch_size_max_trials,

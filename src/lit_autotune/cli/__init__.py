@@ -6,6 +6,7 @@ No module here imports torch or Lightning before a command needs them, so that `
 
 import argparse
 import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -61,12 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.unknown = unknown
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except AutotuneError as error:
         print(f"autotune: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return ExitCode.UNEXPECTED
         if not getattr(arguments, "is_debug", False):
             fold(error)
         raise
@@ -87,6 +91,19 @@ def _complete(parser: argparse.ArgumentParser) -> None:
     except ImportError:
         sys.exit(1)  # the shell shows file names then
     argcomplete.autocomplete(parser, exit_method=sys.exit)
+
+
+def _nobody_reads() -> bool:
+    """Whether it is our own output that nobody reads any more, as after ``| head``; then the rest goes nowhere."""
+    try:
+        number, poll = sys.stdout.fileno(), select.poll()
+    except (AttributeError, OSError, ValueError):  # Windows has no such pipes, and a test's output is none
+        return False
+    poll.register(number, 0)
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return True
 
 
 def _interrupted() -> ExitCode:

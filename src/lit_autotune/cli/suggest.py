@@ -1,6 +1,7 @@
 """``autotune suggest``: read a saved curve again, without training."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -38,7 +39,12 @@ def run(arguments: argparse.Namespace) -> None:
     from lit_autotune.range_test.suggestions import pick, suggest_all
 
     suggestions = suggest_all(
-        result.curve, registry.suggesters, report.config.options, lambda text: print(f"warning: {text}")
+        result.curve,
+        registry.suggesters,
+        report.config.options,
+        lambda text: print(f"autotune: warning: {text}", file=sys.stderr),
+        registry,
+        chosen=name,
     )
     width = max(len(suggestion.suggester) for suggestion in suggestions)
     for suggestion in suggestions:

@@ -34,7 +34,6 @@ def run(arguments: argparse.Namespace) -> None:
     registry.suggester(name)
     from lit_autotune._shared.figures import save
     from lit_autotune.curves.plot import DEFAULT_PATH, plot_lr_curve
-    from lit_autotune.curves.schedules import convert
     from lit_autotune.range_test.suggestions import pick, suggest_all
 
     suggestions = suggest_all(
@@ -49,8 +48,9 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"    {reason}")
     path = arguments.plot or result.plot_path or DEFAULT_PATH
     try:
-        raced = convert(result.suggested, result.kind, "constant") if result.races and result.suggested else None
-        print(f"plot saved to {save(plot_lr_curve(result.curve, suggestions, name, raced), path)}")
+        config = report.config
+        figure = plot_lr_curve(result.curve, suggestions, name, style=config.plot_style, rules=config.lr_plot_rules)
+        print(f"plot saved to {save(figure, path)}")
     except (OSError, ValueError) as error:
         raise ConfigError(f"--plot {path}: cannot be written: {error}") from error
     pick(suggestions, name)

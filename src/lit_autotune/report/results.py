@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from lit_autotune._shared.figures import PlotStyle
 from lit_autotune._shared.record import Record
 from lit_autotune.config import TunerConfig
 from lit_autotune.curves.points import LRSuggestion
@@ -13,6 +14,9 @@ from lit_autotune.curves.schedules import RateKind
 from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.planning.races import Heat
 from lit_autotune.types import BatchSizeTrial, LRCurve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class BatchSizeResult(Record):
@@ -47,6 +51,12 @@ class BatchSizeResult(Record):
     places: tuple[str, ...]
     trials: tuple[BatchSizeTrial, ...]
     plot_path: Path | None = None
+
+    def plot(self, style: PlotStyle = "light") -> "Figure":
+        """Draw memory and throughput of all trials; a notebook shows the figure."""
+        from lit_autotune.report.batch_size_plot import plot_batch_sizes
+
+        return plot_batch_sizes(self.trials, self.budget_bytes, self.chosen, style)
 
 
 class LearningRateResult(Record):
@@ -84,6 +94,17 @@ class LearningRateResult(Record):
     extra_steps: int = 0
     step_seconds: float = 0.0
     plot_path: Path | None = None
+
+    def plot(self, style: PlotStyle = "light", rules: bool = True) -> "Figure":
+        """Draw the range test with the rate that the training gets; a notebook shows the figure.
+
+        Args:
+            style: Colours for a light or a dark page.
+            rules: Show what the other rules suggest.
+        """
+        from lit_autotune.report.rate_plot import plot_rate
+
+        return plot_rate(self, style, rules)
 
 
 class ComparedValues(Record):
@@ -163,6 +184,19 @@ class TuningReport(Record):
     keep: tuple[str, ...] = ()
     reused: datetime | None = None
     seconds: float = 0.0
+
+    def figures(self, style: PlotStyle | None = None) -> dict[str, "Figure"]:
+        """Both plots by the names of their steps, as far as these have run; for a logger or a page of one's own.
+
+        Args:
+            style: Colours for a light or a dark page; by default those of the settings.
+        """
+        style, figures = style or self.config.plot_style, {}
+        if self.batch_size and self.batch_size.trials:
+            figures["batch_size"] = self.batch_size.plot(style)
+        if self.learning_rate:
+            figures["learning_rate"] = self.learning_rate.plot(style, self.config.lr_plot_rules)
+        return figures
 
 
 class Estimate(Record):

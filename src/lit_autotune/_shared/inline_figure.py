@@ -1,0 +1,46 @@
+"""A figure that draws itself in a notebook, and pictures for web pages. Imported late, as it imports matplotlib."""
+
+import io
+import re
+
+from matplotlib.figure import Figure  # noqa: TID253 - the base class
+
+from lit_autotune._shared.figures import PALETTES
+
+
+class InlineFigure(Figure):
+    """A figure that a notebook shows without ``%matplotlib inline``, once with it, too."""
+
+    def _repr_svg_(self) -> str:
+        return svg(self)
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element, the same each time, its letters as letters."""
+    from matplotlib import rc_context
+
+    file = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "lit-autotune"}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()[file.getvalue().index("<svg") :]
+
+
+def themed_svg(figure: Figure, prefix: str, label: str) -> str:
+    """The figure for a page of light or dark colours: it takes its own from CSS variables named after a palette's.
+
+    Args:
+        figure: A figure in light colours.
+        prefix: Makes the ids in it unique on the page.
+        label: What a screen reader says.
+    """
+    text = svg(figure)
+    palette = PALETTES["light"]
+    for name in palette.__slots__:
+        text = text.replace(getattr(palette, name), f"var(--la-{name})")
+    text = re.sub(r"(id=\"|url\(#|href=\"#)", rf"\g<1>{prefix}-", text)
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    # As wide as there is room, and no wider than drawn.
+    text = re.sub(
+        r'width="([\d.]+)pt" height="[\d.]+pt"', r'style="width:100%;max-width:\1pt;height:auto"', text, count=1
+    )
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

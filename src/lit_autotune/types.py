@@ -84,6 +84,12 @@ class LRCurve(Curve):
         name = suggestion.suggester if suggestion else ""
         return plot_lr_curve(self, (suggestion,) if suggestion else (), name, style=style)
 
+    def _repr_html_(self) -> str:
+        from lit_autotune._shared.inline_figure import themed_svg
+        from lit_autotune._shared.theme import shown
+
+        return shown(themed_svg(self.plot(), "The loss against the learning rate"))
+
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:

@@ -1,6 +1,7 @@
 """``autotune tune``: tune only."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_lightning_option(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--report", type=Path, metavar="FILE", help="write the whole result as JSON")
+    output.add_argument("--html", type=Path, metavar="FILE", help="write the whole result as one web page")
     output.add_argument(
         "--write",
         type=Path,
@@ -80,7 +82,8 @@ def tune_experiment(
         document = open_document(arguments.write, settings.path)
     elif arguments.write and not isinstance(experiment, ExperimentConfig):
         experiment.check_pin(arguments.write)
-    outputs = [(flag, path) for flag, path in (("--report", arguments.report), ("--write", arguments.write)) if path]
+    files = {"--report": arguments.report, "--html": arguments.html, "--write": arguments.write}
+    outputs = [(flag, path) for flag, path in files.items() if path]
     made = [path for _, path in outputs if not path.exists()]
     for flag, path in outputs:
         _make_writable(flag, path)
@@ -92,18 +95,20 @@ def tune_experiment(
         experiment.tune(trainer, module, datamodule, registry=registry)
     except BaseException:
         if trainer.is_global_zero:
-            _keep(arguments, experiment.report, made)
+            _keep(arguments, settings, experiment.report, made)
         raise
     if experiment.report is not None and trainer.is_global_zero:
-        _write_outputs(arguments, experiment, document)
+        _write_outputs(arguments, settings, experiment, document)
     return experiment, trainer, module, datamodule
 
 
-def _keep(arguments: argparse.Namespace, report: "TuningReport | None", made: list[Path]) -> None:
+def _keep(
+    arguments: argparse.Namespace, settings: "TunerSettings", report: "TuningReport | None", made: list[Path]
+) -> None:
     """Write the report of what was found before the tuning failed; values are pinned only if all were found."""
-    if report is not None and arguments.report:
-        arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
-        print(f"autotune: what was found before the error is kept in {arguments.report}", file=sys.stderr)
+    kept = _write_reports(arguments, settings, report) if report is not None else []
+    if kept:
+        print(f"autotune: what was found before the error is kept in {' and '.join(kept)}", file=sys.stderr)
     elif report is not None:
         print("autotune: something was found before the error; --report FILE would keep it", file=sys.stderr)
     for path in made:
@@ -111,17 +116,31 @@ def _keep(arguments: argparse.Namespace, report: "TuningReport | None", made: li
             path.unlink()
 
 
+def _write_reports(arguments: argparse.Namespace, settings: "TunerSettings", report: "TuningReport") -> list[str]:
+    """Write the report in the forms that are asked for; returns the names of the files."""
+    if arguments.report:
+        arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
+    if arguments.html:
+        started = Path(sys.argv[0])
+        is_ours = started.stem == "autotune" or started.parent.name == "lit_autotune"
+        command = shlex.join(["autotune", *sys.argv[1:]]) if is_ours else None
+        report.to_html(arguments.html, sources=settings.sources, command=command)
+    return [str(path) for path in (arguments.report, arguments.html) if path]
+
+
 def _write_outputs(
-    arguments: argparse.Namespace, experiment: "ExperimentConfig | LightningProject", document: Any
+    arguments: argparse.Namespace,
+    settings: "TunerSettings",
+    experiment: "ExperimentConfig | LightningProject",
+    document: Any,
 ) -> None:
     from lit_autotune.settings.experiment import ExperimentConfig
     from lit_autotune.settings.pinning import pin
 
     report = experiment.report
     assert report is not None
-    if arguments.report:
-        arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
-        print(f"report written to {arguments.report}")
+    for path in _write_reports(arguments, settings, report):
+        print(f"report written to {path}")
     if arguments.write and isinstance(experiment, ExperimentConfig):
         pin(document, arguments.write, report)
         print(f"values pinned in {arguments.write}, tuning switched off there")

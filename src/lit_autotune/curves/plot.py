@@ -88,10 +88,10 @@ def _draw(
     _limit_losses(axes, losses, smoothed)
     start = _divergence(rates, smoothed) if smoothed and has_moved(curve) else None
     if start is not None:
-        axes.axvspan(
-            start, max(axes.get_xlim()[1], start), facecolor=palette.danger, edgecolor=palette.danger, alpha=0.13,
-            hatch="///", linewidth=0, label="diverging",
-        )  # fmt: skip
+        zone = start, max(axes.get_xlim()[1], start)
+        # Lines on top of a shade: as one thing they come out alike in a PNG only.
+        axes.axvspan(*zone, color=palette.danger, alpha=0.13, linewidth=0, label="diverging")
+        axes.axvspan(*zone, facecolor="none", edgecolor=palette.danger, alpha=0.3, hatch="///", linewidth=0)
     if not rates:
         axes.text(0.5, 0.5, "no loss was measured", transform=axes.transAxes, ha="center", color=palette.muted)
         axes.set(xticks=[], yticks=[])

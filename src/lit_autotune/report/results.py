@@ -1,6 +1,8 @@
 """``TuningReport``: all that a tuning tried, suggested, chose and applied."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +60,11 @@ class BatchSizeResult(Record):
 
         return plot_batch_sizes(self.trials, self.budget_bytes, self.chosen, style)
 
+    def _repr_html_(self) -> str:
+        from lit_autotune.report import notebook
+
+        return notebook.show_batch_size(self)
+
 
 class LearningRateResult(Record):
     """Result of the learning-rate step.
@@ -106,6 +113,11 @@ class LearningRateResult(Record):
 
         return plot_rate(self, style, rules)
 
+    def _repr_html_(self) -> str:
+        from lit_autotune.report import notebook
+
+        return notebook.show_rate(self)
+
 
 class ComparedValues(Record):
     """Some values, and what a preview of the training with them came to.
@@ -153,6 +165,11 @@ class Comparison(Record):
     seconds: float = 0.0
     verdict: str
 
+    def _repr_html_(self) -> str:
+        from lit_autotune.report import notebook
+
+        return notebook.show_comparison(self)
+
 
 class TuningReport(Record):
     """The whole result of a tuning.
@@ -197,6 +214,43 @@ class TuningReport(Record):
         if self.learning_rate:
             figures["learning_rate"] = self.learning_rate.plot(style, self.config.lr_plot_rules)
         return figures
+
+    def to_html(
+        self,
+        path: str | PathLike[str] | None = None,
+        *,
+        sources: Mapping[str, str] | None = None,
+        command: str | None = None,
+    ) -> str:
+        """The report as one web page that needs no network and no script, for people who were not there.
+
+        Args:
+            path: A file to write it to, too.
+            sources: For each setting where it comes from, as far as that is known.
+            command: The command that made the report, if one did.
+
+        Returns:
+            The page.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        from lit_autotune.report.page import render_page
+
+        page = render_page(self, sources, command)
+        if path is not None:
+            Path(path).write_text(page, encoding="utf-8")
+        return page
+
+    def _repr_html_(self) -> str:
+        from lit_autotune.report import notebook
+
+        return notebook.show_report(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        from lit_autotune.report import notebook
+
+        printer.text(notebook.in_words(self))
 
 
 class Estimate(Record):

@@ -203,6 +203,7 @@ class TunerConfig(BaseModel):
         """
         from lit_autotune.tuning.orchestrator import tune
 
+        __tracebackhide__ = True  # from IPython's tracebacks
         report = tune(trainer, module, datamodule, self)
         return (
             report.batch_size.chosen if report.batch_size else None,

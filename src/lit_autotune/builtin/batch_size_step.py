@@ -1,6 +1,5 @@
 """Tuning step ``batch_size``: the largest batch size that fits in memory, and which one to train with."""
 
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,15 +110,19 @@ def _search(
     steps, method, batches = config.batch_size_steps_per_trial, config.batch_size_method, config.batch_size_probe
     spec = TrialSpec(plan.setting, steps, method, batches, plan.filling)
     with (
-        console.progress("batch size", config.batch_size_max_trials) as advance,
+        console.progress("batch size", config.batch_size_max_trials, "trials", is_bound=True) as bar,
         enforced(budget, sandbox.trainer.strategy.root_device),
         quick_release(),
         TrialRunner(sandbox, spec, budget, config.trial_isolation, console.warn, plan.epoch) as runner,
     ):
 
         def probe(size: int) -> Measurement:
-            advance(f"trying {size}")
+            bar.begin(f"trying {size}")
             return runner.try_batch_size(size)
+
+        def on_trial(trial: BatchSizeTrial) -> None:
+            bar()
+            _tell(context, trial)
 
         base = agreed_base(sandbox)
         return search_batch_size(
@@ -134,7 +137,7 @@ def _search(
             base=base,
             present=_present(plan),
             margin=config.batch_size_margin,
-            on_trial=functools.partial(_tell, context),
+            on_trial=on_trial,
         )
 
 

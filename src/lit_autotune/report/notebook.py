@@ -6,7 +6,19 @@ from lit_autotune.report.markup import STYLE, tag, text
 from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
 
 
-def show_report(report: TuningReport) -> str:
+def show(record: object) -> str:
+    """HTML of a report, or of one of its parts."""
+    if isinstance(record, TuningReport):
+        return _report(record)
+    if isinstance(record, BatchSizeResult):
+        return _batch_size(record)
+    if isinstance(record, LearningRateResult):
+        return _rate(record)
+    assert isinstance(record, Comparison)
+    return _comparison(record)
+
+
+def _report(report: TuningReport) -> str:
     """A whole report."""
     parts = [sections.summary(report), sections.doubts(report.warnings)]
     if (compared := report.comparison) and compared.values:
@@ -22,14 +34,14 @@ def show_report(report: TuningReport) -> str:
     return shown("".join(parts), STYLE)
 
 
-def show_batch_size(result: BatchSizeResult) -> str:
+def _batch_size(result: BatchSizeResult) -> str:
     """The result of the batch-size step."""
     head = tag("p", tag("strong", f"Batch size {result.chosen:,}"), text(f": {result.reason}" if result.reason else ""))
     picture = sections.batch_size_plot(result)
     return shown(head + picture + sections.about_trials(result) + sections.trials(result), STYLE)
 
 
-def show_rate(result: LearningRateResult) -> str:
+def _rate(result: LearningRateResult) -> str:
     """The result of the learning-rate step."""
     name = "max_lr" if result.kind == "max_lr" else "Learning rate"
     use = "applied" if result.applied else "not applied"
@@ -37,7 +49,7 @@ def show_rate(result: LearningRateResult) -> str:
     return shown(head + sections.rate_plot(result) + sections.suggestions(result), STYLE)
 
 
-def show_comparison(result: Comparison) -> str:
+def _comparison(result: Comparison) -> str:
     """The comparison."""
     return shown(tag("p", tag("strong", text(result.verdict))) + sections.comparison(result), STYLE)
 

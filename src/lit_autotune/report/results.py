@@ -1,8 +1,6 @@
 """``TuningReport``: all that a tuning tried, suggested, chose and applied."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +13,14 @@ from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.curves.schedules import RateKind
 from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.planning.races import Heat
+from lit_autotune.report.shown import Shown, ShownReport
 from lit_autotune.types import BatchSizeTrial, LRCurve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class BatchSizeResult(Record):
+class BatchSizeResult(Shown):
     """Result of the batch-size step.
 
     Attributes:
@@ -60,13 +59,8 @@ class BatchSizeResult(Record):
 
         return plot_batch_sizes(self.trials, self.budget_bytes, self.chosen, style)
 
-    def _repr_html_(self) -> str:
-        from lit_autotune.report import notebook
 
-        return notebook.show_batch_size(self)
-
-
-class LearningRateResult(Record):
+class LearningRateResult(Shown):
     """Result of the learning-rate step.
 
     Attributes:
@@ -113,11 +107,6 @@ class LearningRateResult(Record):
 
         return plot_rate(self, style, rules)
 
-    def _repr_html_(self) -> str:
-        from lit_autotune.report import notebook
-
-        return notebook.show_rate(self)
-
 
 class ComparedValues(Record):
     """Some values, and what a preview of the training with them came to.
@@ -143,7 +132,7 @@ class ComparedValues(Record):
     verdict: str = ""
 
 
-class Comparison(Record):
+class Comparison(Shown):
     """Previews of the training with the values before and those found.
 
     Attributes:
@@ -165,13 +154,8 @@ class Comparison(Record):
     seconds: float = 0.0
     verdict: str
 
-    def _repr_html_(self) -> str:
-        from lit_autotune.report import notebook
 
-        return notebook.show_comparison(self)
-
-
-class TuningReport(Record):
+class TuningReport(ShownReport):
     """The whole result of a tuning.
 
     Attributes:
@@ -201,56 +185,6 @@ class TuningReport(Record):
     keep: tuple[str, ...] = ()
     reused: datetime | None = None
     seconds: float = 0.0
-
-    def figures(self, style: PlotStyle | None = None) -> dict[str, "Figure"]:
-        """Both plots by the names of their steps, as far as these have run; for a logger or a page of one's own.
-
-        Args:
-            style: Colours for a light or a dark page; by default those of the settings.
-        """
-        style, figures = style or self.config.plot_style, {}
-        if self.batch_size and self.batch_size.trials:
-            figures["batch_size"] = self.batch_size.plot(style)
-        if self.learning_rate:
-            figures["learning_rate"] = self.learning_rate.plot(style, self.config.lr_plot_rules)
-        return figures
-
-    def to_html(
-        self,
-        path: str | PathLike[str] | None = None,
-        *,
-        sources: Mapping[str, str] | None = None,
-        command: str | None = None,
-    ) -> str:
-        """The report as one web page that needs no network and no script, for people who were not there.
-
-        Args:
-            path: A file to write it to, too.
-            sources: For each setting where it comes from, as far as that is known.
-            command: The command that made the report, if one did.
-
-        Returns:
-            The page.
-
-        Raises:
-            OSError: If the file cannot be written.
-        """
-        from lit_autotune.report.page import render_page
-
-        page = render_page(self, sources, command)
-        if path is not None:
-            Path(path).write_text(page, encoding="utf-8")
-        return page
-
-    def _repr_html_(self) -> str:
-        from lit_autotune.report import notebook
-
-        return notebook.show_report(self)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        from lit_autotune.report import notebook
-
-        printer.text(notebook.in_words(self))
 
 
 class Estimate(Record):

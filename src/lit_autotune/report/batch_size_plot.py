@@ -76,6 +76,8 @@ def _draw_memory(
     # An axis from 0 hides the growth where the process holds much before the first sample.
     low, high = (0.0 if min(shown) < 0.5 * max(shown) else min(shown)), max(shown)
     room = max(high - low, 0.1 * high)
+    if low:  # little growth lies in the middle, and still looks like little
+        low -= (room - (high - low)) / 2
     bottom, top = (0.0 if low == 0 else low - 0.12 * room), low + 1.14 * room
     axes.set_ylim(bottom, top)
     _scale_sizes(axes, trials)

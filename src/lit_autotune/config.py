@@ -143,6 +143,11 @@ class TunerConfig(BaseModel):
     )
     lr_plot_rules: bool = Field(True, description="Show in that plot what the other rules suggest.")
     update_model_lr: bool = Field(True, description="Write the suggestion to the module; if false, only report it.")
+    steps: list[str] = Field(
+        default_factory=list,
+        examples=[["noise-scale"]],
+        description="Steps of plugins to run as well, by name; none runs for being installed.",
+    )
     cache: bool | Path = Field(
         False,
         examples=[True, ".autotune_cache"],
@@ -186,6 +191,11 @@ class TunerConfig(BaseModel):
         # Validate a whole new config first: an assignment that is refused must leave this one as it was.
         type(self).model_validate({**{key: getattr(self, key) for key in type(self).model_fields}, name: value})
         super().__setattr__(name, value)
+
+    @property
+    def asks_for_tuning(self) -> bool:
+        """Whether anything is to be tuned."""
+        return self.use_batch_size_tuning or self.use_learning_rate_tuning or bool(self.steps)
 
     def run_tuning(self, trainer: Any, module: Any, datamodule: Any = None) -> tuple[int | None, float | None]:
         """Tune, and write the values found to ``module`` and ``datamodule``.

@@ -22,7 +22,7 @@ from lit_autotune._shared.text import first_line
 from lit_autotune.curves.formulas import lr_ladder
 from lit_autotune.errors import BatchSizeError, LRSuggestionError
 from lit_autotune.range_test.suggestions import MIN_POINTS
-from lit_autotune.registry.registry import bind_options
+from lit_autotune.registry.options import bind_options
 from lit_autotune.search.driver import search_batch_size
 from lit_autotune.types import BatchSizeStrategy, LRCurve, LRSuggester
 

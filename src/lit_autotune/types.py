@@ -166,24 +166,25 @@ class TuningStep:
     """One step of the tuning, such as "batch size" or "learning rate".
 
     Attributes:
-        name: Unique name, the key of its result in the report.
-        order: Steps run by ascending order. Batch size is 100, learning rate 200.
-        is_enabled: Takes the ``TunerConfig``, says whether to run.
+        name: Unique name: what the user writes in ``steps``, and the key of its result in the report.
         run: Takes the :class:`~lit_autotune.tuning.context.TuningContext` and what ``prepare`` returned, does the work
-            on copies, returns a JSON-able record for the report. Values to write are handed to ``context.apply``.
+            on copies, returns a record for the report that JSON can hold. Values to write go to ``context.apply``.
         summary: One line for ``autotune plugins``.
+        order: Steps run by ascending order: batch size is 100, learning rate 200, comparison 300.
+        is_enabled: Takes the ``TunerConfig``, says whether a step that is named is to run after all. A step of a plugin
+            runs only if the user names it.
         check: Takes the context and raises if the settings or the user's objects rule the step out. Runs nothing;
             called for all steps first.
         prepare: Takes the context, tries on copies whether the step can work, and raises if not. Called for all
             steps before any step runs.
-        options: Model of the table ``[tuner_config.options.NAME]``, if the step has options.
+        options: Model of the table ``[tuner_config.options.NAME]``, if the step has options: ``context.options``.
     """
 
     name: str
-    order: int
-    is_enabled: Callable[..., bool]
     run: Callable[..., Any]
     summary: str
+    order: int = 150
+    is_enabled: Callable[..., bool] | None = None
     check: Callable[..., object] | None = None
     prepare: Callable[..., Any] | None = None
     options: type[BaseModel] | None = None

@@ -77,6 +77,16 @@ from lit_autotune import AutotuneCLI
 
 AutotuneCLI(LightningModule, LightningDataModule, subclass_mode_model=True, subclass_mode_data=True)
 """
+HYDRA = """
+defaults: [_self_, experiment: null]
+seed: 1
+model: {_target_: train.Net, lr: 0.001}
+data: {_target_: train.Data, batch_size: 16}
+trainer: {_target_: lightning.Trainer, max_epochs: 1, logger: false, enable_checkpointing: false}
+"""
+EXPERIMENT = """# @package _global_
+data: {batch_size: 8}
+"""
 MISTAKES = """
 import torch
 
@@ -154,9 +164,11 @@ def not_run(text):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A user's folder with a script, a configuration of ours and one of LightningCLI; undone afterwards."""
+    """A user's folder with a script, configurations of ours, of LightningCLI and of Hydra; undone afterwards."""
     files = {"train.py": TRAIN, "autotune.toml": TOML, "config.yaml": YAML, "main.py": MAIN}
+    files |= {"configs/train.yaml": HYDRA, "configs/experiment/small.yaml": EXPERIMENT}
     for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -8,9 +8,17 @@ import pytest
 from lit_autotune import BatchSizeTrial, LRCurve, LRSuggestion, TunerConfig, TuningReport
 from lit_autotune._shared.figures import PALETTES
 from lit_autotune.planning.races import Heat
-from lit_autotune.report.results import BatchSizeResult, ComparedValues, Comparison, LearningRateResult
+from lit_autotune.report.results import (
+    AppliedValue,
+    BatchSizeResult,
+    ComparedValues,
+    Comparison,
+    LearningRateResult,
+    StepFigure,
+    StepTable,
+)
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "img"}
 CURVE = LRCurve(learning_rates=[10 ** (-6 + i / 10) for i in range(60)], losses=[2 - i / 60 for i in range(60)])
 NASTY = "<script>alert(\"1\")</script> & 'more'"
 
@@ -46,6 +54,9 @@ def report(**fields):
         trainer={"precision": "bf16-mixed"},
         keep=("datamodule.bs = 1024", "module.lr = 0.001"),
         steps={"mine": {"answer": "forty-two"}},
+        applied=(AppliedValue(step="mine", places=("trainer.accumulate_grad_batches",), old=1, chosen=4),),
+        tables=(StepTable(step="mine", title="Workers", columns=("workers", "note"), rows=((2, NASTY), (4, None))),),
+        figures=(StepFigure(step="mine", title="A picture", svg="<svg xmlns='http://www.w3.org/2000/svg'></svg>"),),
     ).model_copy(update=fields)  # fmt: skip
 
 
@@ -108,6 +119,9 @@ def test_page_says_everything(page):
         "lr_suggester 'consensus' my.toml",
         "use_batch_size_tuning True set by the caller",
         "lr_num_training 100 default",
+        "mine trainer.accumulate_grad_batches 1 4",
+        f"2 {NASTY}",
+        "4 –",
     ):
         assert row in [" ".join(one.split()) for one in read.rows]
     for words in (
@@ -121,9 +135,11 @@ def test_page_needs_nothing_from_elsewhere(page):
     """No script, no network: every link leads to a place on the page itself, and ids are unique."""
     read = Reader(page)
     tags = [tag for tag, _ in read.tags]
-    assert not {"script", "link", "img", "iframe", "object"} & set(tags)
+    assert not {"script", "link", "iframe", "object"} & set(tags)
+    links = [link for link in read.links if not link.startswith("data:image/svg+xml;base64,")]
+    assert len(read.links) == len(links) + 1
     assert tags.count("svg") == 2
-    assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
+    assert {link.removeprefix("#") for link in links} <= set(read.ids)
     assert len(read.ids) == len(set(read.ids))
     assert {address.lstrip("#") for address in re.findall(r"url\(([^)]*)\)", page)} <= set(read.ids)
     assert "@import" not in page

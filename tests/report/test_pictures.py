@@ -106,13 +106,13 @@ def test_plot_of_races():
     assert "Raced: 1.00e-03 loss 0.001, 2.00e-03 loss 0.002" in notes(figure)
 
 
-def test_figures_of_a_report():
+def test_plots_of_a_report():
     """Both by name, in the colours of the settings; only those of the steps that have run."""
     size = BatchSizeResult(strategy="power", old=2, chosen=4, largest=4, limit="data", places=(), trials=GROWING)
     config = TunerConfig(plot_style="dark", lr_plot_rules=False)
     report = TuningReport(version="1", config=config, batch_size=size, learning_rate=rate_result())
-    figures = report.figures()
+    figures = report.plots()
     assert list(figures) == ["batch_size", "learning_rate"]
     assert len({figure.get_facecolor() for figure in figures.values()}) == 1
-    assert report.figures("light")["batch_size"].get_facecolor() == (1, 1, 1, 1)
-    assert report.model_copy(update={"batch_size": None}).figures().keys() == {"learning_rate"}
+    assert report.plots("light")["batch_size"].get_facecolor() == (1, 1, 1, 1)
+    assert report.model_copy(update={"batch_size": None}).plots().keys() == {"learning_rate"}

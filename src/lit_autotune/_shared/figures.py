@@ -1,5 +1,6 @@
 """What all plots have in common: colours, a figure that shows itself, the frame, margins, the file."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,3 +147,14 @@ def save(figure: "Figure", path: Path) -> Path:
     options: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if path.suffix.lower() == ".png" else {}
     figure.savefig(path, dpi=150, **options)
     return path.resolve()
+
+
+def as_svg(figure: "Figure") -> str:
+    """A figure as the text of an SVG element, to stand in a page: the same each time, its letters as letters."""
+    from matplotlib import rc_context
+
+    file = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "lit-autotune"}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+    text = file.getvalue()
+    return text[text.index("<svg") :]

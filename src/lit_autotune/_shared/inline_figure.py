@@ -1,30 +1,19 @@
 """A figure that draws itself in a notebook, and pictures for web pages. Imported late, as it imports matplotlib."""
 
 import hashlib
-import io
 import re
 from html import escape
 
 from matplotlib.figure import Figure  # noqa: TID253 - the base class
 
-from lit_autotune._shared.figures import PALETTES
+from lit_autotune._shared.figures import PALETTES, as_svg
 
 
 class InlineFigure(Figure):
     """A figure that a notebook shows without ``%matplotlib inline``, and once with it, too."""
 
     def _repr_svg_(self) -> str:
-        return svg(self)
-
-
-def svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element, the same each time, its letters as letters."""
-    from matplotlib import rc_context
-
-    file = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "lit-autotune"}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
-    return file.getvalue()[file.getvalue().index("<svg") :]
+        return as_svg(self)
 
 
 def themed_svg(figure: Figure, label: str) -> str:
@@ -34,7 +23,7 @@ def themed_svg(figure: Figure, label: str) -> str:
         figure: A figure in light colours.
         label: What a screen reader says.
     """
-    text = svg(figure)
+    text = as_svg(figure)
     palette = PALETTES["light"]
     for name in palette.__slots__:
         text = text.replace(getattr(palette, name), f"var(--la-{name})")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from lit_autotune.copies.attributes import Setting, find_batch_size
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.registry.registry import bind_options
+from lit_autotune.registry.options import bind_options
 from lit_autotune.types import BatchSizeTrial, Measurement, TuningStep
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from lit_autotune._version import __version__
 from lit_autotune.cli import cache, config, estimate, fit, init, plugins, suggest, tune
 from lit_autotune.cli.objects import for_lightning, unknown_to_all
+from lit_autotune.cli.parser import Parser
 from lit_autotune.errors import AutotuneError, ExitCode
 from lit_autotune.tuning.tracebacks import fold
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         An :class:`~lit_autotune.errors.ExitCode`. Exceptions of the user's own code come out with their traceback.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="autotune",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _complete(parser)
     arguments, unknown = parser.parse_known_args(for_lightning(sys.argv[1:] if argv is None else argv))
     if wrong := unknown_to_all(unknown, arguments):
-        parser.error(f"unrecognized arguments: {' '.join(wrong)}")
+        arguments.parser.refuse(wrong)
     arguments.unknown = unknown
     try:
         arguments.run(arguments)

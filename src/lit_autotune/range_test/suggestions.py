@@ -8,12 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lit_autotune._shared.text import first_line, first_problem
+from lit_autotune._shared.problems import first_problem
+from lit_autotune._shared.text import first_line
 from lit_autotune.config import TunerConfig
 from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.curves.quality import judge
 from lit_autotune.errors import ConfigError, LRSuggestionError, PluginError
-from lit_autotune.registry.registry import Registry, bind_options
+from lit_autotune.registry.options import bind_options
+from lit_autotune.registry.registry import Registry
 from lit_autotune.types import LRCurve, LRSuggester
 
 MIN_POINTS = 5

@@ -12,6 +12,9 @@ from lit_autotune._shared.text import did_you_mean, first_line
 from lit_autotune.curves.schedules import RateKind
 from lit_autotune.errors import PluginError
 
+NEWER = "; it needs a newer lit-autotune, or misspells something"
+"""What a plugin that knows more than this version looks like."""
+
 
 def check_record(record: object, kind: Any, hook: str) -> None:
     """Raise :class:`PluginError` if a record is not what a registration hook must return."""
@@ -21,10 +24,10 @@ def check_record(record: object, kind: Any, hook: str) -> None:
     name = values["name"]
     if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
         raise PluginError(f"{hook}: {name!r} is no valid name; use letters, digits, '-' and '_'")
-    for attribute in ("search", "suggest", "run", "is_enabled"):
+    for attribute in ("search", "suggest", "run"):
         if not callable(values.get(attribute, describe)):
             raise PluginError(f"{hook}: {attribute} of {name!r} is not callable")
-    for attribute in ("check", "prepare"):
+    for attribute in ("check", "prepare", "is_enabled"):
         if not (values.get(attribute) is None or callable(values[attribute])):
             raise PluginError(f"{hook}: {attribute} of {name!r} is neither None nor callable")
     options = values["options"]
@@ -49,5 +52,12 @@ def validation_text(error: pluggy.PluginValidationError) -> str:
     text = text.replace(f" in plugin {error.plugin!r}", "")
     if unknown := re.fullmatch(r"unknown hook '(\w+)'", text):
         hooks = [name for name in vars(hookspecs) if name.startswith(hookspecs.PROJECT)]
-        return f"{text}{did_you_mean(unknown[1], hooks)}"
-    return text.split(": ", 1)[-1] if text.startswith("Plugin ") else text
+        return f"{text}{did_you_mean(unknown[1], hooks) or NEWER}"
+    text = text.split(": ", 1)[-1] if text.startswith("Plugin ") else text
+    return text + NEWER if "can not be found in the hookspec" in text else text
+
+
+def check_notification(name: str, wraps: bool) -> None:
+    """Raise :class:`PluginError` for a wrapper around a notification: there is nothing to wrap, it would never run."""
+    if wraps and name not in hookspecs.REGISTRATION_HOOKS:
+        raise PluginError(f"{name} is a notification and cannot be a wrapper; leave out wrapper=True")

@@ -1,7 +1,7 @@
 """A report as one web page that needs nothing else: no network, no script, no other file."""
 
-import json
 import platform
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import metadata
@@ -42,7 +42,7 @@ def render_page(report: TuningReport, sources: Mapping[str, str] | None = None, 
         command: The command that made the report, if one did.
     """
     parts = {title: inside for title, inside in _sections(report, sources, command).items() if inside}
-    anchors = {title: title.lower().replace(" ", "-") for title in parts}
+    anchors = {title: re.sub(r"\W+", "-", title.lower()) for title in parts}
     nav = tag("nav", *(tag("a", text(title), href=f"#{anchor}") for title, anchor in anchors.items()))
     body = "".join(tag("h2", text(title), id=anchors[title]) + inside for title, inside in parts.items())
     head = tag("h1", "What the tuning found") + tag("p", text(_when(report)), class_="la-quiet")
@@ -65,7 +65,8 @@ def _sections(report: TuningReport, sources: Mapping[str, str] | None, command: 
         if size
         else "",
         "Learning rate": sections.rate_plot(rate) + sections.suggestions(rate) if rate else "",
-        **{name: tag("pre", text(_as_json(result))) for name, result in report.steps.items()},
+        "Also set": sections.applied(report.applied),
+        **sections.of_steps(report),
         "Keep the result": sections.kept(report.keep),
         "Reproduce it": _reproduce(report, command),
         "Environment": _environment(report),
@@ -83,10 +84,6 @@ def _when(report: TuningReport) -> str:
     plan = f" Training to come: {report.plan}." if report.plan else ""
     reused = f" Found by an earlier tuning, of {report.reused:%Y-%m-%d %H:%M}." if report.reused else ""
     return f"lit-autotune {report.version}. It took {report.seconds:.1f} s.{reused}{plan}"
-
-
-def _as_json(result: Any) -> str:
-    return json.dumps(result, indent=2, default=str)
 
 
 def _changed(config: TunerConfig) -> dict[str, Any]:

@@ -155,6 +155,54 @@ class Comparison(Shown):
     verdict: str
 
 
+class AppliedValue(Record):
+    """A value that a step had written to the user's objects.
+
+    Attributes:
+        step: Name of the step.
+        places: Where it was written, e.g. ``"trainer.accumulate_grad_batches"``.
+        old: The value before.
+        chosen: The value to train with.
+    """
+
+    step: str
+    places: tuple[str, ...]
+    old: Any = None
+    chosen: Any
+
+
+class StepTable(Record):
+    """A table that a plugin's step brought.
+
+    Attributes:
+        step: Name of the step.
+        title: What stands above it.
+        columns: Headings.
+        rows: Cells; numbers are aligned to the right.
+    """
+
+    step: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
+
+
+class StepFigure(Record):
+    """A figure that a plugin's step brought.
+
+    Attributes:
+        step: Name of the step.
+        title: What stands above it.
+        svg: The picture, as the text of an SVG element.
+        path: Where it was saved as a file, if it was.
+    """
+
+    step: str
+    title: str
+    svg: str
+    path: Path | None = None
+
+
 class TuningReport(ShownReport):
     """The whole result of a tuning.
 
@@ -166,6 +214,9 @@ class TuningReport(ShownReport):
         comparison: Whether the values found train better than those before; ``None`` if that was not asked.
         plan: The training to come, as far as it is known.
         steps: Results of steps that plugins brought, by name.
+        applied: What those steps had written to the user's objects.
+        tables: Tables that they brought.
+        figures: Figures that they brought.
         warnings: What the user should know.
         trainer: Settings of the Trainer that the values hold for.
         keep: Lines to paste that set the values, so that the next training needs no tuning.
@@ -180,28 +231,11 @@ class TuningReport(ShownReport):
     comparison: Comparison | None = None
     plan: TrainingPlan | None = None
     steps: dict[str, Any] = Field(default_factory=dict)
+    applied: tuple[AppliedValue, ...] = ()
+    tables: tuple[StepTable, ...] = ()
+    figures: tuple[StepFigure, ...] = ()
     warnings: tuple[str, ...] = ()
     trainer: dict[str, Any] = Field(default_factory=dict)
     keep: tuple[str, ...] = ()
     reused: datetime | None = None
     seconds: float = 0.0
-
-
-class Estimate(Record):
-    """The largest batch size for a memory, predicted and not run.
-
-    Attributes:
-        memory: The memory asked for, in bytes.
-        usable: What of it may be used: less ``memory_margin``.
-        batch_size: The largest size whose peak stays within that; ``None`` if not even 1 does.
-        peak_bytes: The peak predicted for it, or for 1.
-        probes: All sizes that were traced, with their peaks in bytes.
-        unseen: What else takes memory.
-    """
-
-    memory: int
-    usable: int
-    batch_size: int | None
-    peak_bytes: int
-    probes: tuple[tuple[int, int], ...]
-    unseen: tuple[str, ...]

@@ -1,10 +1,13 @@
 """What a report says, as sections of HTML. Notebooks show some of them, the page all."""
 
+import base64
+import json
 import math
+from collections.abc import Sequence
 
 from lit_autotune._shared.sizes import format_size
 from lit_autotune.report.markup import Row, bullets, picture, table, tag, text
-from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
+from lit_autotune.report.results import AppliedValue, BatchSizeResult, Comparison, LearningRateResult, TuningReport
 
 
 def summary(report: TuningReport) -> str:
@@ -146,6 +149,29 @@ def suggestions(result: LearningRateResult) -> str:
     ]
     races = table(("learning rate raced", "steps", "at the end"), heats, right=(0, 1))
     return shown + tag("p", "Races from the same start, which verified the suggestion:") + races
+
+
+def applied(values: Sequence[AppliedValue]) -> str:
+    """What plugins' steps had written to the user's objects."""
+    rows = [
+        Row(text(one.step), tag("code", text(", ".join(one.places))), text(one.old), text(one.chosen)) for one in values
+    ]
+    return table(("step", "written to", "before", "now"), rows, wide=(1,)) if rows else ""
+
+
+def of_steps(report: TuningReport) -> dict[str, str]:
+    """What plugins' steps brought, by what it is called: their results, tables and figures."""
+    found = {name: tag("pre", text(json.dumps(result, indent=2, default=str))) for name, result in report.steps.items()}
+    for one in report.tables:
+        numbers = [i for i in range(len(one.columns)) if all(isinstance(row[i], int | float) for row in one.rows)]
+        rows = [Row(*("–" if cell is None else text(cell) for cell in row)) for row in one.rows]
+        found[f"{one.step}: {one.title}"] = table(one.columns, rows, right=numbers)
+    for figure in report.figures:
+        # As a picture: there it can neither run anything nor disturb the page.
+        data = base64.b64encode(figure.svg.encode()).decode()
+        picture = tag("img", src=f"data:image/svg+xml;base64,{data}", alt=figure.title, style="max-width:100%")
+        found[f"{figure.step}: {figure.title}"] = tag("figure", picture.removesuffix("</img>"))
+    return found
 
 
 def kept(lines: tuple[str, ...]) -> str:

@@ -26,19 +26,19 @@ class Shown(Record):
 class ShownReport(Shown):
     """What :class:`~lit_autotune.TuningReport` can show of itself."""
 
-    def figures(self, style: PlotStyle | None = None) -> dict[str, "Figure"]:
+    def plots(self, style: PlotStyle | None = None) -> dict[str, "Figure"]:
         """Both plots by the names of their steps, as far as these have run; for a logger or a page of one's own.
 
         Args:
             style: Colours for a light or a dark page; by default those of the settings.
         """
         report = cast("TuningReport", self)
-        style, figures = style or report.config.plot_style, {}
+        style, plots = style or report.config.plot_style, {}
         if report.batch_size and report.batch_size.trials:
-            figures["batch_size"] = report.batch_size.plot(style)
+            plots["batch_size"] = report.batch_size.plot(style)
         if report.learning_rate:
-            figures["learning_rate"] = report.learning_rate.plot(style, report.config.lr_plot_rules)
-        return figures
+            plots["learning_rate"] = report.learning_rate.plot(style, report.config.lr_plot_rules)
+        return plots
 
     def to_html(
         self,

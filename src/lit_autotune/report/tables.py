@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from lit_autotune._shared.sizes import format_size
 from lit_autotune.report.console import Console
-from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
+from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, StepTable, TuningReport
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lit_autotune.report.results import Estimate
+    from lit_autotune.report.estimates import Estimate
 
 WIDE = 10_000
 """Characters of a line that is not to be folded."""
@@ -29,6 +29,8 @@ def show_report(console: Console, report: TuningReport) -> None:
             console.table(_race_table(report.learning_rate))
     if report.comparison and report.comparison.values:
         console.table(_comparison_table(report.comparison))
+    for table in report.tables:
+        console.table(_step_table(table))
     console.table(_result_table(report))
     show_kept(console, report.keep)
 
@@ -74,7 +76,8 @@ def _new_table(title: str, columns: Sequence[str], right: Sequence[int] = ()) ->
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    # As wide as its title, which would be folded otherwise.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", min_width=len(title))
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i in right else "left", overflow="fold")
     return table
@@ -137,7 +140,7 @@ def _race_table(result: LearningRateResult) -> "Table":
 
 
 def _comparison_table(result: Comparison) -> "Table":
-    columns = ("", "batch size", "learning rate", "steps/epoch", "s/epoch", "loss", "")
+    columns = ("", "batch size", "learning rate", "steps per epoch", "seconds per epoch", "loss", "")
     share = "" if result.share is None else f" of {result.share:.0%} of the training"
     title = f"Comparison: previews{share}, scored on {result.judge}"
     table = _new_table(title, columns, right=range(1, 6))
@@ -153,6 +156,14 @@ def _comparison_table(result: Comparison) -> "Table":
             ", ".join([*([values.verdict] if values.verdict else []), *(["applied"] if is_applied else [])]),
             style="bold green" if is_applied else None,
         )
+    return table
+
+
+def _step_table(result: StepTable) -> "Table":
+    numbers = [i for i in range(len(result.columns)) if all(not isinstance(row[i], str) for row in result.rows)]
+    table = _new_table(f"{result.step}: {result.title}", result.columns, right=numbers)
+    for row in result.rows:
+        table.add_row(*("-" if cell is None else f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in row))
     return table
 
 
@@ -174,6 +185,9 @@ def _result_table(report: TuningReport) -> "Table":
         old = "-" if rate.old is None else f"{rate.old:.2e}"
         where = ", ".join(rate.places) if rate.applied else f"nowhere ({_why_not(report, rate)})"
         table.add_row("max_lr" if rate.kind == "max_lr" else "learning rate", old, f"{rate.chosen:.2e}", where)
+    for one in report.applied:
+        name = one.places[0].rpartition(".")[2]
+        table.add_row(name, "-" if one.old is None else str(one.old), str(one.chosen), ", ".join(one.places))
     return table
 
 

@@ -26,6 +26,7 @@ from lit_autotune.tuning.keep import python_lines
 from lit_autotune.tuning.launch import launch
 from lit_autotune.tuning.reuse import earlier_results
 from lit_autotune.tuning.saved_config import keep_in_saved_config
+from lit_autotune.tuning.steps import call, check_result, steps_to_run
 from lit_autotune.tuning.tracebacks import fold
 from lit_autotune.types import TuningStep
 
@@ -91,7 +92,7 @@ def tune_in_words(
             fold(error)
         raise
     if runs_elsewhere(trainer):
-        _write_all(owners(module, datamodule), changes)
+        _write_all({**owners(module, datamodule), "trainer": trainer}, changes)
     if doubts := keep_in_saved_config(trainer, report):
         console = Console(config.verbose and trainer.is_global_zero, wording=wording)
         for doubt in doubts:
@@ -114,7 +115,7 @@ def _tune(
     console = Console(config.verbose and trainer.is_global_zero, config.is_debug, wording)
     registry = registry or Registry.load()
     _check_names(config, registry, console)
-    steps = [step for step in registry.steps if step.is_enabled(config)]
+    steps = steps_to_run(config, registry, console.warn)
     if trainer.fast_dev_run and steps:
         console.warn("nothing tuned: the Trainer has fast_dev_run on")
         steps = []
@@ -131,7 +132,7 @@ def _tune(
         if context.results:
             _attach(error, _report(context, start))
         raise
-    keep = wording.keep(report) if wording.keep else python_lines(context.owners, report)
+    keep = wording.keep(report) if wording.keep else python_lines(context.places, report)
     report = report.model_copy(update={"keep": tuple(keep)})
     if steps:
         show_report(console, report)
@@ -153,6 +154,9 @@ def _report(context: TuningContext, start: float) -> TuningReport:
         trainer=facts(context.sandbox.trainer),
         plan=_plan(context),
         steps=results,
+        applied=tuple(one for one in context.applied.values() if one.step in results),
+        tables=tuple(context.tables),
+        figures=tuple(context.figures),
         warnings=tuple(context.console.warnings),
         seconds=time.perf_counter() - start,
     )
@@ -174,19 +178,19 @@ def _run_steps(steps: list[TuningStep], context: TuningContext, start: float) ->
     """Check all steps, prepare all, run all unless that was done before, then write what they found."""
     try:
         for step in steps:
-            if step.check:
-                step.check(context)
+            call(context, step, "check")
         earlier = earlier_results(context) if steps else None
         known = earlier and earlier.find()
         for step in steps if not known else ():
-            context.plans[step.name] = step.prepare(context) if step.prepare else None
+            context.plans[step.name] = call(context, step, "prepare")
         if plan := _plan(context):
             context.console.line(f"Training to come: {plan}")
         for step in steps if not known else ():
-            context.results[step.name] = step.run(context, context.plans[step.name])
+            result = call(context, step, "run", context.plans[step.name])
+            context.results[step.name] = check_result(context, step, result)
     finally:
         context.sandbox.close()
-    _write_all(context.owners, context.changes)
+    _write_all(context.places, context.changes)
     if known:
         return known.report.model_copy(update={"reused": known.made, "seconds": time.perf_counter() - start})
     report = _report(context, start)

@@ -74,10 +74,12 @@ def test_rate_among_those_that_diverge_is_explained(outcome):
 def test_races_are_marked_and_told():
     """Each rate that was raced is a mark of its own, another one if it diverged."""
     raced = ((1e-3, "loss 0.5"), (2e-3, "loss 0.4"), (4e-3, "diverged"))
-    figure = plot_lr_curve(CURVE, RULES, "a", Outcome(1.5e-3, "after the races: 1.50e-03", "1.50e-03", raced=raced))
+    rules = [LRSuggestion(suggester="a", value=2e-3, quality="doubtful", reasons=("it is a guess",))]
+    figure = plot_lr_curve(CURVE, rules, "a", Outcome(1.5e-3, "after the races: 1.50e-03", "1.50e-03", raced=raced))
     assert [rate for rate, _ in marks(figure)["raced"]] == [1e-3, 2e-3]
     assert [rate for rate, _ in marks(figure)["raced, diverged"]] == [4e-3]
     assert "Raced: 1.00e-03 loss 0.5, 2.00e-03 loss 0.4, 4.00e-03 diverged" in notes(figure)
+    assert "Raced because: it is a guess" in notes(figure)
 
 
 @pytest.mark.parametrize("rate", [1e-9, 10.0])

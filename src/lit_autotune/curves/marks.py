@@ -83,7 +83,8 @@ def mark_rates(
     if outcome and diverging is not None and outcome.rate >= diverging:
         why = outcome.why or "so this rule reads the curve; a lower rate is safer"
         notes.append(f"{outcome.value} lies where this short test diverges: {why}")
-    return [*notes, *(f"Doubtful: {reason}" for reason in (mine.reasons if mine else ()))]
+    doubt = "Raced because" if outcome and outcome.raced else "Doubtful"
+    return [*notes, *(f"{doubt}: {reason}" for reason in (mine.reasons if mine else ()))]
 
 
 def plain_rate(rate: float) -> str:

@@ -93,9 +93,12 @@ def test_fit_tunes_then_trains_then_tests(project):
 
 
 def test_tune_writes_report_and_pins_values(project):
-    """`--report` writes JSON that reads back; `--write` pins values, keeps comments, switches tuning off."""
-    done = autotune("tune", "--report", "out/report.json", "--write", "autotune.toml")
+    """`--report` writes JSON that reads back, `--html` a page; `--write` pins values, keeps comments, switches off."""
+    done = autotune("tune", "--report", "out/report.json", "--html", "out/report.html", "--write", "autotune.toml")
     assert done.returncode == 0, done.stderr
+    page = (project / "out/report.html").read_text()
+    assert "autotune tune --report out/report.json --html out/report.html" in page
+    assert re.search("lr_num_training</code>.*?<code>40</code>.*?>autotune.toml</td>", page)
     report = TuningReport.model_validate_json((project / "out/report.json").read_bytes())
     text = (project / "autotune.toml").read_text()
     pinned = tomllib.loads(text)
@@ -217,9 +220,10 @@ def test_users_own_error_keeps_its_traceback(project):
 def test_what_was_found_before_an_error_is_kept(project):
     """`--report` is written, `--write` is not: its file is as before, and one that was only made is gone."""
     change_net(project, RISING)
-    done = autotune("tune", "--report", "report.json", "--write", "pinned.toml")
+    done = autotune("tune", "--report", "report.json", "--html", "page.html", "--write", "pinned.toml")
     assert done.returncode == 3
-    assert "what was found before the error is kept in report.json" in done.stderr
+    assert "what was found before the error is kept in report.json and page.html" in done.stderr
+    assert "batch size 32" in (project / "page.html").read_text()
     report = TuningReport.model_validate_json((project / "report.json").read_text())
     assert report.batch_size.chosen == 32
     assert report.learning_rate is None

@@ -35,7 +35,6 @@ def run(arguments: argparse.Namespace) -> None:
     registry.suggester(name)
     from lit_autotune._shared.figures import save
     from lit_autotune.curves.plot import plot_lr_curve
-    from lit_autotune.curves.schedules import convert
     from lit_autotune.range_test.suggestions import pick, suggest_all
 
     suggestions = suggest_all(
@@ -56,8 +55,9 @@ def run(arguments: argparse.Namespace) -> None:
     # Beside the report, and named after the rule: the plot of the tuning itself stays.
     path = arguments.plot or arguments.report.with_name(f"{arguments.report.stem}_{name}.png")
     try:
-        raced = convert(result.suggested, result.kind, "constant") if result.races and result.suggested else None
-        print(f"plot saved to {save(plot_lr_curve(result.curve, suggestions, name, raced), path)}")
+        config = report.config
+        figure = plot_lr_curve(result.curve, suggestions, name, style=config.plot_style, rules=config.lr_plot_rules)
+        print(f"plot saved to {save(figure, path)}")
     except (OSError, ValueError) as error:
         raise ConfigError(f"--plot {path}: cannot be written: {error}") from error
     pick(suggestions, name)

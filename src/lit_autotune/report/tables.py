@@ -11,7 +11,7 @@ from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRat
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lit_autotune.report.results import Estimate
+    from lit_autotune.report.estimates import Estimate
 
 WIDE = 10_000
 """Characters of a line that is not to be folded."""

@@ -304,9 +304,9 @@ def test_estimate_prints_a_line_for_each_memory(project):
     before = sorted(project.iterdir())
     done = autotune("estimate", "train.py:MyNet", "train.py:MyData", "--memory", "1MiB", "--memory", "24GiB")
     assert done.returncode == 0, done.stderr
-    rows = re.findall(r"^ *([\d.]+ [GM]iB) +([\d.]+ \wiB) +(\d+) +([\d.]+ \wiB)", done.stdout, re.M)
+    rows = re.findall(r"^ *([\d.]+ [GM]iB) +([\d.]+ \wiB) +([\d,]+) +([\d.]+ \wiB)", done.stdout, re.M)
     assert [(memory, usable) for memory, usable, _, _ in rows] == [("1.0 MiB", "921.6 KiB"), ("24.0 GiB", "21.6 GiB")]
-    assert int(rows[0][2]) < int(rows[1][2])
+    assert int(rows[0][2].replace(",", "")) < int(rows[1][2].replace(",", ""))
     assert "An estimate: nothing was run." in done.stdout
     assert "CUDA context" in done.stdout
     assert sorted(path for path in project.iterdir() if path.name != "__pycache__") == before

@@ -42,19 +42,24 @@ class Console:
         """Print one line in the form of the guide."""
         from rich.text import Text
 
-        # Never wrapped: a log is searched line by line.
         prefix = f"[{self.wording.speaker}] "
         said = self._encodable(self.wording(text))
         self._bar.clear()
-        self._rich.print(Text.assemble((prefix, "dim"), (said, style or "")), soft_wrap=True)
+        self._rich.print(Text.assemble((prefix, "dim"), (said, style or "")), soft_wrap=self._keeps_lines)
+
+    @property
+    def _keeps_lines(self) -> bool:
+        """Whether long lines stay whole: a log is searched line by line; a terminal would break them within words."""
+        return not self._rich.is_terminal or self._in_notebook
 
     def text(self, text: str) -> None:
         """Print a sentence as it is, without the guide's prefix."""
-        self._rich.print(text, soft_wrap=True)
+        self._rich.print(text, soft_wrap=self._keeps_lines or text.startswith(" "))  # lines to paste stay whole
 
     def banner(self, title: str) -> None:
         """Print a title between two rules."""
-        for text in ("=" * 60, title, "=" * 60):
+        width = 60 if self._keeps_lines else min(60, self._rich.width - len(f"[{self.wording.speaker}] "))
+        for text in ("=" * width, title, "=" * width):
             self.line(text, "bold cyan")
 
     def debug(self, text: str) -> None:

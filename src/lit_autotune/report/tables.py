@@ -91,7 +91,7 @@ def _trial_table(result: BatchSizeResult) -> "Table":
         outcome = trial.outcome.replace("_", " ")
         table.add_row(
             str(number),
-            str(trial.batch_size),
+            f"{trial.batch_size:,}",
             outcome,
             "" if trial.peak_bytes is None else format_size(trial.peak_bytes),
             "" if trial.samples_per_second is None else f"{trial.samples_per_second:,.0f}",
@@ -110,7 +110,7 @@ def _estimate_table(estimates: Sequence["Estimate"]) -> "Table":
         table.add_row(
             format_size(estimate.memory),
             format_size(estimate.usable),
-            str(size) if size else "none",
+            f"{size:,}" if size else "none",
             peak if size else f"{peak} at 1",
             style=None if size else "red",
         )
@@ -148,7 +148,7 @@ def _comparison_table(result: Comparison) -> "Table":
         is_applied = values.name == result.applied
         table.add_row(
             values.name,
-            _or_dash(values.batch_size, "d"),
+            _or_dash(values.batch_size, ",d"),
             _or_dash(values.learning_rate, ".2e"),
             _or_dash(values.steps_per_epoch, ",d"),
             _or_dash(values.seconds_per_epoch, ".2f"),
@@ -179,8 +179,8 @@ def _result_table(report: TuningReport) -> "Table":
         right=(1, 2),
     )
     if size := report.batch_size:
-        old = "-" if size.old is None else str(size.old)
-        table.add_row("batch size", old, str(size.chosen), ", ".join(size.places))
+        old = _or_dash(size.old, ",d")
+        table.add_row("batch size", old, f"{size.chosen:,}", ", ".join(size.places))
     if rate := report.learning_rate:
         old = "-" if rate.old is None else f"{rate.old:.2e}"
         where = ", ".join(rate.places) if rate.applied else f"nowhere ({_why_not(report, rate)})"

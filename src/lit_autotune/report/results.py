@@ -218,6 +218,12 @@ class TuningReport(Record):
     reused: datetime | None = None
     seconds: float = 0.0
 
+    @property
+    def others(self) -> tuple[AppliedValue, ...]:
+        """What is applied beside batch size and learning rate."""
+        own = {tuple(one.places) for one in (self.batch_size, self.learning_rate) if one}
+        return tuple(one for one in self.applied if one.places not in own)
+
 
 class Estimate(Record):
     """The largest batch size for a memory, predicted and not run.

@@ -121,7 +121,6 @@ QUICK = {"COMPARE": "false", "LR_NUM_TRAINING": "20", "LR_VERIFY": "false", "BAT
 NOT_RUN = {
     "make ": "the whole suite, or a demo that has a test of its own",
     "pip install": "needs an index of packages; tests/registry installs wheels",
-    "from lightning.pytorch.loggers import TensorBoardLogger": "TensorBoard is not among what tests need",
     "eval": "is the shell's; tests/cli/test_completion.py asks what it asks",
     "autotune cache show": "the key is an example",
     "autotune cache clear": "likewise",

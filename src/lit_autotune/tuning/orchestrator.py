@@ -135,7 +135,7 @@ def _tune(
     report = report.model_copy(update={"keep": tuple(keep)})
     if steps:
         show_report(console, report)
-    registry.notify("lit_autotune_finished", console.warn, report=report)
+    registry.notify("lit_autotune_finished", console.warn, report=report, trainer=trainer)
     return report, context.changes
 
 

@@ -48,8 +48,9 @@ def run(context: "TuningContext", plan: Any) -> dict[str, Any]:
     """
     from lit_autotune_noise_scale.gradients import Watch, norms_of
 
-    options, many = context.options, context.options.micro_batches
+    options = context.options
     assert isinstance(options, Options)
+    many = options.micro_batches
     size, accumulation = context.find_batch_size(), context.setting("trainer.accumulate_grad_batches")
     seen = context.look()
     present = (seen.batch_size or 1) * accumulation.value

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from lit_autotune.drop_in.tuner import Tuner
     from lit_autotune.estimate.estimate import estimate_batch_sizes
     from lit_autotune.range_test.suggestions import suggest_lr
-    from lit_autotune.report.results import Estimate, TuningReport
+    from lit_autotune.report.estimates import Estimate
+    from lit_autotune.report.results import TuningReport
     from lit_autotune.search.driver import search_batch_size
     from lit_autotune.settings.autotune_cli import AutotuneCLI
     from lit_autotune.settings.experiment import ExperimentConfig
@@ -81,7 +82,7 @@ __all__ = [
 
 _LAZY = {
     "AutotuneCLI": "settings.autotune_cli",
-    "Estimate": "report.results",
+    "Estimate": "report.estimates",
     "ExperimentConfig": "settings.experiment",
     "Tuner": "drop_in.tuner",
     "TuningReport": "report.results",

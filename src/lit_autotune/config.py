@@ -79,7 +79,7 @@ class TunerConfig(BaseModel):
     batch_size_plot_path: Path | None = Field(
         None,
         examples=[".logs/batch_size_plot.png"],
-        description="Where to save the plot of memory against batch size (default `.logs/batch_size_plot.png`).",
+        description="Where to save the plot of memory and throughput (default `.logs/batch_size_plot.png`).",
     )
     use_learning_rate_tuning: bool = Field(False, description="Enable the LR range test.")
     lr_min: Rate = Field(1e-8, description="Learning rate of the first step of the range test.")
@@ -141,6 +141,7 @@ class TunerConfig(BaseModel):
         examples=[".logs/lr_finder_plot.png"],
         description="Where to save the plot of loss against learning rate (default `.logs/lr_finder_plot.png`).",
     )
+    lr_plot_rules: bool = Field(True, description="Show in that plot what the other rules suggest.")
     update_model_lr: bool = Field(True, description="Write the suggestion to the module; if false, only report it.")
     steps: list[str] = Field(
         default_factory=list,
@@ -153,6 +154,7 @@ class TunerConfig(BaseModel):
         description="Keep the result, and reuse it at the next start with the same code, arguments, data and settings: "
         "`true`, or a folder.",
     )
+    plot_style: Literal["light", "dark"] = Field("light", description="Colours of the plots.")
     verbose: bool = Field(True, description="Say what is being done.")
     is_debug: bool = Field(False, description="Say more: every point, what was kept and dropped, Lightning's output.")
     options: dict[str, dict[str, Any]] = Field(
@@ -211,6 +213,7 @@ class TunerConfig(BaseModel):
         """
         from lit_autotune.tuning.orchestrator import tune
 
+        __tracebackhide__ = True  # from IPython's tracebacks
         report = tune(trainer, module, datamodule, self)
         return (
             report.batch_size.chosen if report.batch_size else None,

@@ -28,7 +28,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def lit_autotune_steps() -> Sequence[TuningStep]:  # type: ignore[empty-body]
     """Offer tuning steps.
 
-    Steps of all plugins run in ascending ``order``, each if its ``is_enabled`` says so.
+    Those that the user names in ``steps`` run, in ascending ``order``.
 
     .. versionadded:: 0.1
     """

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
+from lit_autotune._shared.figures import PlotStyle
 from lit_autotune._shared.record import MaybeNaN as MaybeNaN
 from lit_autotune._shared.record import Record as Record
 from lit_autotune.curves.plot import plot_lr_curve
@@ -70,16 +71,24 @@ class Measurement(NamedTuple):
 class LRCurve(Curve):
     """What an LR range test measured, and how it looks."""
 
-    def plot(self, suggestion: "LRSuggestion | None" = None) -> "Figure":
-        """Draw the curve, for a notebook.
+    def plot(self, suggestion: "LRSuggestion | None" = None, style: PlotStyle = "light") -> "Figure":
+        """Draw the curve.
 
         Args:
             suggestion: What to mark in it, as :func:`lit_autotune.suggest_lr` returns it.
+            style: Colours for a light or a dark page.
 
         Returns:
-            A figure that belongs to no window and no global state.
+            A figure that belongs to no window and no global state. As the last line of a notebook's cell it shows.
         """
-        return plot_lr_curve(self, (suggestion,) if suggestion else (), suggestion.suggester if suggestion else "")
+        name = suggestion.suggester if suggestion else ""
+        return plot_lr_curve(self, (suggestion,) if suggestion else (), name, style=style)
+
+    def _repr_html_(self) -> str:
+        from lit_autotune._shared.inline_figure import themed_svg
+        from lit_autotune._shared.theme import shown
+
+        return shown(themed_svg(self.plot(), "The loss against the learning rate"))
 
 
 @dataclass(frozen=True, slots=True)

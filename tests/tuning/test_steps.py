@@ -368,6 +368,29 @@ def test_a_step_alone_from_the_shell(installed):
     assert "trainer.accumulate_grad_batches" in done.stdout
 
 
+TRAINER = "accelerator: cpu\nmax_epochs: 1\nlogger: false\naccumulate_grad_batches: 1"
+
+
+def test_what_it_applied_is_kept_in_other_kinds_of_project(installed):
+    """Settings of the Trainer under LightningCLI's and Hydra's own keys."""
+    (installed / "config.yaml").write_text(
+        f"trainer: {{{TRAINER.replace(chr(10), ', ')}}}\nmodel:\n  class_path: support.models.Net\n"
+        "data:\n  class_path: support.models.Blobs\n"
+    )
+    alone = ("--no-use-batch-size-tuning", "--no-use-learning-rate-tuning", "--step", "my-step")
+    command = ("tune", *alone, "--option", "my-step.times=3")
+    done = autotune(*command, "--lightning-config", "config.yaml", "--write", "config.yaml")
+    assert "--trainer.accumulate_grad_batches=3" in done.stdout, done.stderr
+    assert "accumulate_grad_batches: 3" in (installed / "config.yaml").read_text()
+    (installed / "train.yaml").write_text(
+        f"trainer:\n  _target_: lightning.pytorch.Trainer\n  {TRAINER.replace(chr(10), chr(10) + '  ')}\n"
+        "model: {_target_: support.models.Net}\ndata: {_target_: support.models.Blobs}\n"
+    )
+    done = autotune(*command, "--hydra", "./train", "--write")
+    assert "trainer.accumulate_grad_batches=3" in done.stdout, done.stderr
+    assert "accumulate_grad_batches: 3" in (installed / "train.yaml").read_text()
+
+
 def test_options_from_the_environment(installed):
     """A variable has no hyphen in its name."""
     switches = ("--no-use-batch-size-tuning", "--no-use-learning-rate-tuning")

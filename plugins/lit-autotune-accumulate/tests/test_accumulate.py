@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import ConfigError, TunerConfig, tune
 from lit_autotune.registry import Registry
-from lit_autotune.testing import memory_limit
+from lit_autotune.testing import memory_limit, plugin_checks
 
 
 def test_divisors():
@@ -125,9 +125,16 @@ def test_a_target_that_divides_badly_is_said():
         (lambda: {}, 512, "an epoch has only 8 batches of 32 on each of 1 devices.*try 256"),
         (lambda: {"data": Data(None)}, 64, "has no value to begin with"),
         (lambda: {}, 0, "target_batch_size"),
+        (lambda: {}, None, "set options.accumulate.target_batch_size"),
     ],
 )
 def test_what_is_refused(make, target, told):
     """With what to do."""
     with pytest.raises(ConfigError, match=told):
         tuned(target, **make())
+
+
+@pytest.mark.parametrize("check", plugin_checks(), ids=lambda check: check.__name__)
+def test_conformance(check):
+    """The plugin keeps the contract of lit-autotune."""
+    check(lit_autotune_accumulate)

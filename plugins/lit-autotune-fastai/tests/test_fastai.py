@@ -4,20 +4,20 @@ import json
 import math
 from pathlib import Path
 
+import lit_autotune_fastai
 import pytest
-from lit_autotune_fastai import RULES, lit_autotune_lr_suggesters
+from lit_autotune_fastai import RULES
 
 from lit_autotune import LRCurve, LRSuggestionError
-from lit_autotune.testing import LR_SUGGESTER_CHECKS
+from lit_autotune.testing import plugin_checks
 
 RECORDED = json.loads(Path(__file__).with_name("fastai_answers.json").read_text())["curves"]
 
 
-@pytest.mark.parametrize("check", LR_SUGGESTER_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("suggester", lit_autotune_lr_suggesters(), ids=lambda suggester: suggester.name)
-def test_conformance(suggester, check):
-    """The rules keep the contract of lit-autotune."""
-    check(suggester)
+@pytest.mark.parametrize("check", plugin_checks(), ids=lambda check: check.__name__)
+def test_conformance(check):
+    """The plugin keeps the contract of lit-autotune."""
+    check(lit_autotune_fastai)
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import TunerConfig, TuningStep, hookimpl, tune
 from lit_autotune.registry import Registry
+from lit_autotune.testing import plugin_checks
 
 
 class Net(pl.LightningModule):
@@ -154,3 +155,9 @@ def test_only_the_first_process_writes():
     other = type("Trainer", (), {"is_global_zero": False, "loggers": [own]})()
     lit_autotune_loggers.lit_autotune_finished(report, other)
     assert own.metrics == {}
+
+
+@pytest.mark.parametrize("check", plugin_checks(), ids=lambda check: check.__name__)
+def test_conformance(check):
+    """The plugin keeps the contract of lit-autotune."""
+    check(lit_autotune_loggers)

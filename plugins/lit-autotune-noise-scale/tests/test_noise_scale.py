@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lit_autotune import ConfigError, TunerConfig, tune
 from lit_autotune.registry import Registry
+from lit_autotune.testing import plugin_checks
 
 FEATURES, SIGMA = 4, 1.0
 OFFSET = torch.tensor([0.5, -0.5, 0.5, -0.5])
@@ -133,3 +134,9 @@ def test_what_cannot_be_measured(make, options, told):
     """Is refused, with what to do."""
     with pytest.raises(ConfigError, match=told):
         measured(**make(), **options)
+
+
+@pytest.mark.parametrize("check", plugin_checks(), ids=lambda check: check.__name__)
+def test_conformance(check):
+    """The plugin keeps the contract of lit-autotune."""
+    check(lit_autotune_noise_scale)

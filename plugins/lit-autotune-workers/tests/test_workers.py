@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lit_autotune import ConfigError, TunerConfig, tune
 from lit_autotune.registry import Registry
+from lit_autotune.testing import plugin_checks
 
 
 @pytest.mark.parametrize(
@@ -145,3 +146,9 @@ def test_a_datamodule_without_the_setting():
     """Likewise, before anything runs."""
     with pytest.raises(ConfigError, match="the datamodule has no num_workers"):
         measured_with(Plain())
+
+
+@pytest.mark.parametrize("check", plugin_checks(), ids=lambda check: check.__name__)
+def test_conformance(check):
+    """The plugin keeps the contract of lit-autotune."""
+    check(lit_autotune_workers)

@@ -26,7 +26,15 @@ from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.internals.packages import is_lightnings
 from lit_autotune.internals.trainers import facts
 
-NO_MATTER = {"verbose", "is_debug", "batch_size_plot_path", "lr_plot_path", "cache"}
+NO_MATTER = {
+    "verbose",
+    "is_debug",
+    "batch_size_plot_path",
+    "lr_plot_path",
+    "lr_plot_rules",
+    "plot_style",
+    "cache",
+}
 """Settings that change nothing in the values found."""
 
 TRAINERS = (

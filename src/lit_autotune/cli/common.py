@@ -4,10 +4,10 @@ import argparse
 import sys
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_autotune.config import PRESETS, TunerConfig
+from lit_autotune.cli.parser import Parser
+from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.registry.registry import Registry
 from lit_autotune.settings.layers import TunerSettings
@@ -15,26 +15,12 @@ from lit_autotune.settings.layers import TunerSettings
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    Commands = _SubParsersAction[argparse.ArgumentParser]
-
-GROUPS = (
-    ("batch size", ("use_batch", "batch_size")),
-    ("learning rate", ("use_learning", "lr_", "update_model_lr")),
-    ("comparison", ("compare", "verify_budget")),
-)
-
-PLUGINS = {
-    "steps": ("--step", "NAME", "run the step NAME of a plugin, too (may be repeated)"),
-    "options": ("--option", "NAME.FIELD=VALUE", "an option of the rule, strategy or step NAME (may be repeated)"),
-}
-"""Fields that have a flag of their own: the flag, its metavar, what it does."""
-
-WAYS = {"quick": "quickly", "thorough": "thoroughly"}
+    Commands = _SubParsersAction[Parser]
 
 
-def new_parser(commands: "Commands", name: str, summary: str, examples: str = "") -> argparse.ArgumentParser:
+def new_parser(commands: "Commands", name: str, summary: str, examples: str = "") -> Parser:
     """A subcommand's parser."""
-    return commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=summary.partition(". ")[0].rstrip("."),
         description=summary,
@@ -42,6 +28,8 @@ def new_parser(commands: "Commands", name: str, summary: str, examples: str = ""
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(parser=parser)
+    return parser
 
 
 def add_plugin_option(parser: argparse.ArgumentParser) -> None:
@@ -66,41 +54,6 @@ def load_registry(arguments: argparse.Namespace) -> Registry:
         if not value.startswith("no:") or value == "no:":
             raise ConfigError(f"-p {value}: must be no:NAME, with a name that 'autotune plugins' shows")
     return Registry.load(blocked=[value.removeprefix("no:") for value in arguments.plugins])
-
-
-def add_settings_options(parser: argparse.ArgumentParser) -> None:
-    """``--config`` and a flag for each field of ``TunerConfig``."""
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="TOML file (default: $LIT_AUTOTUNE_CONFIG, ./autotune.toml, or [tool.lit-autotune] in ./pyproject.toml)",
-    )
-    quiet: dict[str, Any] = {"dest": "verbose", "action": "store_false", "default": argparse.SUPPRESS}
-    parser.add_argument("-q", "--quiet", help="the same as --no-verbose", **quiet)
-    presets = parser.add_mutually_exclusive_group()
-    for preset, values in PRESETS.items():
-        named = ", ".join(f"{name} = {value:g}" for name, value in values.items())
-        presets.add_argument(
-            f"--{preset}", dest="preset", action="store_const", const=preset, help=f"tune {WAYS[preset]}: {named}"
-        )
-    plugins = parser.add_argument_group("plugins")
-    for name, (flag, metavar, text) in PLUGINS.items():
-        adding: dict[str, Any] = {"action": "append", "default": argparse.SUPPRESS}
-        plugins.add_argument(flag, dest=name, metavar=metavar, help=text, **adding)
-    groups = {title: parser.add_argument_group(title) for title, _ in GROUPS}
-    for name, field in TunerConfig.model_fields.items():
-        if name in PLUGINS:
-            continue
-        title = next((title for title, prefixes in GROUPS if name.startswith(prefixes)), None)
-        default = "" if field.default is None else f" (default: {str(field.default).lower()})"
-        text = (field.description or "").rstrip(".").replace("`", "").replace("%", "%%")
-        kwargs: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text + default}
-        if field.annotation is bool:
-            kwargs["action"] = argparse.BooleanOptionalAction
-        else:
-            kwargs["metavar"] = name.rpartition("_")[2].upper()
-        (groups[title] if title else parser).add_argument("--" + name.replace("_", "-"), **kwargs)
 
 
 def _tables(words: Sequence[str]) -> dict[str, dict[str, Any]]:

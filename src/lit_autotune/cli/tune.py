@@ -1,11 +1,13 @@
 """``autotune tune``: tune only."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lit_autotune.cli import common
+from lit_autotune.cli.flags import add_settings_options
 from lit_autotune.cli.objects import IN_PLACE, add_project_options, add_target_options, make_project, no_arguments
 from lit_autotune.errors import ConfigError
 
@@ -41,6 +43,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_project_options(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--report", type=Path, metavar="FILE", help="write the whole result as JSON")
+    output.add_argument("--html", type=Path, metavar="FILE", help="write the whole result as one web page")
     output.add_argument(
         "--write",
         type=Path,
@@ -51,13 +54,17 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "with --hydra there is no FILE: they go where they stand in the project's own",
     )
     common.add_plugin_option(parser)
-    common.add_settings_options(parser)
+    add_settings_options(parser, dict.fromkeys(SWITCHES, True))
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Tune as all layers of settings say."""
     settings = common.load_settings(arguments)
     unset = {name: True for name in SWITCHES if settings.sources[name] == "default"}
+    if not settings.config.model_copy(update=unset).asks_for_tuning:
+        off = ", ".join(f"{name} = false ({settings.sources[name]})" for name in SWITCHES)
+        print(f"nothing to tune: {off}, and no step is named")
+        return
     tune_experiment(arguments, settings, unset)
 
 
@@ -77,7 +84,8 @@ def tune_experiment(
     # Files are opened before the tuning: to find out afterwards that one cannot be written would be expensive.
     if arguments.write:
         project.check_pin(arguments.write)
-    for flag, path in (("--report", arguments.report), ("--write", arguments.write)):
+    files = {"--report": arguments.report, "--html": arguments.html, "--write": arguments.write}
+    for flag, path in files.items():
         if path not in (None, IN_PLACE):
             _check_writable(flag, path)
     with no_arguments():
@@ -88,28 +96,39 @@ def tune_experiment(
         project.tune(trainer, module, datamodule, registry=registry)
     except BaseException:
         if trainer.is_global_zero:
-            _keep(arguments, project.report)
+            _keep(arguments, settings, project.report)
         raise
     if project.report is not None and trainer.is_global_zero:
-        _write_outputs(arguments, project)
+        _write_outputs(arguments, settings, project)
     return project, trainer, module, datamodule
 
 
-def _keep(arguments: argparse.Namespace, report: "TuningReport | None") -> None:
+def _keep(arguments: argparse.Namespace, settings: "TunerSettings", report: "TuningReport | None") -> None:
     """Write the report of what was found before the tuning failed; values are pinned only if all were found."""
-    if report is not None and arguments.report:
-        arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
-        print(f"autotune: what was found before the error is kept in {arguments.report}", file=sys.stderr)
+    kept = _write_reports(arguments, settings, report) if report is not None else []
+    if kept:
+        print(f"autotune: what was found before the error is kept in {' and '.join(kept)}", file=sys.stderr)
     elif report is not None:
         print("autotune: something was found before the error; --report FILE would keep it", file=sys.stderr)
 
 
-def _write_outputs(arguments: argparse.Namespace, project: "Project") -> None:
-    report = project.report
-    assert report is not None
+def _write_reports(arguments: argparse.Namespace, settings: "TunerSettings", report: "TuningReport") -> list[str]:
+    """Write the report in the forms that are asked for; returns the names of the files."""
     if arguments.report:
         arguments.report.write_text(report.model_dump_json(indent=2), encoding="utf-8")
-        print(f"report written to {arguments.report}")
+    if arguments.html:
+        started = Path(sys.argv[0])
+        is_ours = started.stem == "autotune" or started.parent.name == "lit_autotune"
+        command = shlex.join(["autotune", *sys.argv[1:]]) if is_ours else None
+        report.to_html(arguments.html, sources=settings.sources, command=command)
+    return [str(path) for path in (arguments.report, arguments.html) if path]
+
+
+def _write_outputs(arguments: argparse.Namespace, settings: "TunerSettings", project: "Project") -> None:
+    report = project.report
+    assert report is not None
+    for path in _write_reports(arguments, settings, report):
+        print(f"report written to {path}")
     if arguments.write:
         for line in project.pin(arguments.write, report):
             print(line)

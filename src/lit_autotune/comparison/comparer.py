@@ -190,7 +190,7 @@ class Comparer:
         """The result in one line."""
         if best is candidates[0]:
             stay = "The present values stay" if best.name == "present" else "The present batch size stays"
-            return f"{stay}, {best.values}: the new ones are {_listed(candidates[1:])}"
+            return f"{stay}, {best.values}: {_listed(candidates[1:])}"
         why = f"{best.verdict} than the present values" if best.verdict == "better" else best.verdict
         size = next((c for c in candidates if c.size != best.size and c.name.startswith("new")), None)
         return f"{best.values}: {why}" + (
@@ -199,4 +199,4 @@ class Comparer:
 
 
 def _listed(candidates: list[Candidate]) -> str:
-    return " and ".join(dict.fromkeys(candidate.verdict for candidate in candidates))
+    return ", ".join(f"{candidate.name} is {candidate.verdict}" for candidate in candidates)

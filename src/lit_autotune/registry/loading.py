@@ -1,11 +1,11 @@
 """Importing a plugin: foreign code that may fail, hang, print, or leave the process other than it was."""
 
 import contextlib
-import inspect
 import re
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
@@ -19,31 +19,37 @@ HEAVY = ("torch", "lightning", "pytorch_lightning", "matplotlib")
 """What makes every start of the command slow if a plugin imports it at once."""
 
 
-def load(entry_point: metadata.EntryPoint, requirements: list[str], status: PluginStatus) -> Any:
-    """What an entry point leads to.
+@contextlib.contextmanager
+def guarded(status: PluginStatus) -> Iterator[None]:
+    """Around whatever code of a plugin runs while it is loaded.
 
     What is printed meanwhile goes to standard error, random state and torch's modes are put back, and after some
     seconds the user is told whom they are waiting for.
+    """
+    waiting = f"still loading {status}; -p no:{status.name} leaves it out"
+    with unchanged_state(), contextlib.redirect_stdout(sys.stderr), named_when_slow(waiting):
+        yield
+
+
+def load(entry_point: metadata.EntryPoint, requirements: list[str], status: PluginStatus) -> Any:
+    """What an entry point leads to.
 
     Raises:
         PluginError: If the entry point is malformed, or wants a newer version of this package.
         BaseException: What the plugin's code raises.
     """
     if not entry_point.pattern.match(entry_point.value):
-        raise PluginError(f"its entry point {entry_point.value!r} is not of the form 'package.module'")
+        line = f"{entry_point.name} = {entry_point.value}"
+        raise PluginError(f"its entry point {line!r} is not of the form 'name = package.module'")
     for requirement in requirements:
         _check_version(requirement)
     before, start = set(sys.modules), time.perf_counter()
-    waiting = f"still importing {status}; -p no:{status.name} leaves it out"
-    with unchanged_state(), contextlib.redirect_stdout(sys.stderr), named_when_slow(waiting):
-        plugin = entry_point.load()
+    plugin = entry_point.load()
     seconds = time.perf_counter() - start
     if status.distribution != OWN_DISTRIBUTION and (heavy := [name for name in HEAVY if _is_new(name, before)]):
         status.notes.append(
             f"its import takes {seconds:.1f} s, for it imports {', '.join(heavy)}; better inside its functions"
         )
-    if inspect.isclass(plugin):
-        raise PluginError("its entry point leads to a class; it must lead to a module, or to an object with hooks")
     return plugin
 
 

@@ -4,7 +4,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from lit_autotune._shared.text import did_you_mean, first_problem
+from lit_autotune._shared.problems import first_problem
+from lit_autotune._shared.text import did_you_mean
 from lit_autotune.errors import ConfigError
 
 

@@ -10,16 +10,18 @@ from typing import Any, TypeVar
 import pluggy
 
 from lit_autotune import hookspecs
-from lit_autotune._shared.foreign import call_foreign, fault_of
+from lit_autotune._shared.foreign import call_foreign, fault_of, named_when_slow
 from lit_autotune._shared.text import did_you_mean
-from lit_autotune.errors import ConfigError, PluginError, UnknownNameError
+from lit_autotune.errors import BlamedError, ConfigError, PluginError, UnknownNameError
 from lit_autotune.hookspecs import REGISTRATION_HOOKS
-from lit_autotune.registry.checks import check_notification, check_record, describe, validation_text
-from lit_autotune.registry.loading import failed, load
+from lit_autotune.registry.checks import check_notification, check_plugin, check_record, describe, validation_text
+from lit_autotune.registry.loading import failed, guarded, load
 from lit_autotune.registry.options import Named, bind_options, spellings
 from lit_autotune.registry.status import OWN_DISTRIBUTION, PluginStatus, find_entry_points
 from lit_autotune.types import BatchSizeStrategy, LRSuggester, TuningStep
 
+CALLED = ("search", "suggest", "run")
+"""Attributes of records with what is called."""
 KINDS = {BatchSizeStrategy: "batch-size strategy", LRSuggester: "suggester", TuningStep: "step"}
 
 
@@ -62,7 +64,8 @@ class Registry:
                 continue
             # A plugin's import is foreign code: anything but Ctrl-C is its failure, SystemExit included.
             try:
-                registry._accept(load(entry_point, requirements, status), status)
+                with guarded(status):
+                    registry._accept(load(entry_point, requirements, status), status)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -86,8 +89,9 @@ class Registry:
 
     def _accept(self, plugin: object, status: PluginStatus) -> None:
         """Register a plugin if all it gives is in order, else leave no trace of it."""
-        if plugin is None or self._manager.is_registered(plugin):
-            raise PluginError("it is None" if plugin is None else "the same object is registered already")
+        check_plugin(plugin)
+        if self._manager.is_registered(plugin):
+            raise PluginError("the same object is registered already")
         try:
             self._manager.register(plugin, name=f"{status.distribution}:{status.name}")
             callers = self._manager.get_hookcallers(plugin)
@@ -194,10 +198,29 @@ class Registry:
         """The plugin that brought a record."""
         return self._owners.get((type(record), record.name)) or PluginStatus(record.name, "this process", "")
 
+    def records_of(self, plugin: PluginStatus) -> list[Any]:
+        """What a plugin has registered."""
+        every = [record for records in self._records.values() for record in records.values()]
+        return [record for record in every if self.owner_of(record) is plugin]
+
+    def title(self, record: Named) -> str:
+        """A record with its plugin, for messages."""
+        return f"{KINDS[type(record)]} {record.name!r} ({self.owner_of(record)})"
+
     def blame(self, record: Named, what: str, error: BaseException) -> PluginError:
-        """The error for code of a plugin that failed: names the record, its plugin, and where that was."""
-        kind = KINDS[type(record)]
-        return PluginError(f"{kind} {record.name!r} ({self.owner_of(record)}) {what}: {fault_of(error)}")
+        """The error for code of a plugin that failed: names the record, its plugin, and where that was.
+
+        Args:
+            record: What the plugin has registered.
+            what: What it did, such as "failed".
+            error: Why. One that names a plugin already is returned as it is.
+        """
+        if isinstance(error, BlamedError):
+            return error
+        # The registered one: a search, for one, is wrapped in others of ours.
+        registered = self._records[type(record)].get(record.name, record)
+        called = next(getattr(registered, name) for name in CALLED if hasattr(registered, name))
+        return BlamedError(f"{self.title(record)} {what}: {fault_of(error, called)}")
 
     def check_options(self, options: dict[str, dict[str, Any]]) -> None:
         """Raise :class:`ConfigError` for a table ``[tuner_config.options.NAME]`` that no loaded plugin takes."""
@@ -206,8 +229,8 @@ class Registry:
             named = [record for record in takers if name in spellings(record)]
             if not named:
                 known = [record.name for record in takers]
-                missing = self._missing() or did_you_mean(name, known)
-                raise ConfigError(f"options.{name}: no plugin of that name is loaded{missing}")
+                hints = did_you_mean(name, known) + self._missing()
+                raise ConfigError(f"options.{name}: no plugin of that name is loaded{hints}")
             for record in [record for record in named if record.options] or named:
                 bind_options(record, options)
 
@@ -215,9 +238,11 @@ class Registry:
         """Call a notification hook of every plugin; a failure is only warned about."""
         # pluggy keeps implementations in reverse of the order it calls them in
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            plugin, function = implementation.plugin_name, implementation.function
             try:
-                call_foreign(implementation.function, *(arguments[name] for name in implementation.argnames))
+                with named_when_slow(f"still waiting for {hook} of plugin {plugin!r}"):
+                    call_foreign(function, *(arguments[name] for name in implementation.argnames))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                warn(f"plugin {implementation.plugin_name!r} failed in {hook}: {describe(error)}")
+                warn(f"plugin {plugin!r} failed in {hook}: {fault_of(error, function)}")

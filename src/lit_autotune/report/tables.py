@@ -11,7 +11,7 @@ from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRat
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lit_autotune.report.results import Estimate
+    from lit_autotune.report.estimates import Estimate
 
 WIDE = 10_000
 """Characters of a line that is not to be folded."""
@@ -140,7 +140,7 @@ def _race_table(result: LearningRateResult) -> "Table":
 
 
 def _comparison_table(result: Comparison) -> "Table":
-    columns = ("", "batch size", "learning rate", "steps/epoch", "s/epoch", "loss", "")
+    columns = ("", "batch size", "learning rate", "steps per epoch", "seconds per epoch", "loss", "")
     share = "" if result.share is None else f" of {result.share:.0%} of the training"
     title = f"Comparison: previews{share}, scored on {result.judge}"
     table = _new_table(title, columns, right=range(1, 6))
@@ -186,7 +186,7 @@ def _result_table(report: TuningReport) -> "Table":
         where = ", ".join(rate.places) if rate.applied else f"nowhere ({_why_not(report, rate)})"
         table.add_row("max_lr" if rate.kind == "max_lr" else "learning rate", old, f"{rate.chosen:.2e}", where)
     for one in report.others:
-        name = one.places[0].rpartition(".")[2].replace("_", " ")
+        name = one.places[0].rpartition(".")[2]
         table.add_row(name, "-" if one.old is None else str(one.old), str(one.chosen), ", ".join(one.places))
     return table
 

@@ -5,7 +5,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from lit_autotune._shared.text import Wording, did_you_mean, first_problem
+from lit_autotune._shared.problems import first_problem
+from lit_autotune._shared.text import Wording, did_you_mean
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import PACKAGES, lightning_package

@@ -12,7 +12,7 @@ from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import Setting, read, write
 from lit_autotune.copies.owners import owners
 from lit_autotune.copies.sandbox import Sandbox
-from lit_autotune.errors import is_users_own
+from lit_autotune.errors import AutotuneError, is_users_own
 from lit_autotune.internals.objects import check_objects, uncompiled
 from lit_autotune.internals.strategies import runs_elsewhere
 from lit_autotune.internals.trainers import facts
@@ -66,6 +66,7 @@ def tune(
     Errors of the user's own code come out as they are, with a short traceback unless ``is_debug`` is on. Any exception
     has the report of what was found before it as ``report``, if something was.
     """
+    __tracebackhide__ = True
     config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
     return tune_in_words(Wording(), trainer, module, datamodule, config, registry, save_plot)
 
@@ -80,6 +81,7 @@ def tune_in_words(
     save_plot: bool = True,
 ) -> TuningReport:
     """What :func:`tune` does, for a caller who speaks to the user in other words."""
+    __tracebackhide__ = True  # from IPython's tracebacks
     module = uncompiled(module)
     check_objects(trainer, module, datamodule)
     try:
@@ -87,7 +89,7 @@ def tune_in_words(
         work = functools.partial(_tune, wording=wording)
         report, changes = launch(trainer, work, module, datamodule, config, registry, save_plot)
     except Exception as error:
-        if is_users_own(error) and not config.is_debug:
+        if (is_users_own(error) or isinstance(error, AutotuneError)) and not config.is_debug:
             fold(error)
         raise
     if runs_elsewhere(trainer):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Options(BaseModel):
     """Options of the step."""
 
-    target_batch_size: int = Field(ge=1, description="samples of an optimizer step, over all devices")
+    target_batch_size: int | None = Field(None, ge=1, description="samples of an optimizer step, over all devices")
 
 
 def check(context: "TuningContext") -> None:
@@ -68,7 +68,10 @@ def run(context: "TuningContext", plan: Any) -> dict[str, int]:
 
 def _target(context: "TuningContext") -> int:
     assert isinstance(context.options, Options)
-    return context.options.target_batch_size
+    target = context.options.target_batch_size
+    if target is None:
+        raise ConfigError("accumulate: set options.accumulate.target_batch_size, the samples of an optimizer step")
+    return target
 
 
 def _largest_that_fits(context: "TuningContext", sizes: list[int], most: int) -> tuple[int, int]:

@@ -204,6 +204,16 @@ def test_its_own_errors_are_the_plugins(part, error):
     assert caught.value.exit_code == 4
 
 
+def test_what_it_does_after_backward_is_its_own():
+    """An error of that is the plugin's, too, although it is raised amid the user's training."""
+
+    def run(context, plan):
+        context.train(2, {}, lambda module: module.no_such_thing)
+
+    with pytest.raises(PluginError, match=r"step 'mine' .* failed in run: AttributeError: .*no_such_thing"):
+        ran(run)
+
+
 def test_ctrl_c_is_nobodys_fault():
     """It comes out as it is."""
     with pytest.raises(KeyboardInterrupt):

@@ -133,7 +133,6 @@ NOT_RUN = {
     "autotune tune train.py --lr-suggester cautious": "runs there",
     "python -m build": "tests/promises/test_packaging.py builds",
     "twine": "needs an index of packages",
-    "from lightning.pytorch.loggers import TensorBoardLogger": "TensorBoard is not among what tests need",
     "eval": "is the shell's; tests/cli/test_completion.py asks what it asks",
     "autotune cache show": "the key is an example",
     "autotune cache clear": "likewise",

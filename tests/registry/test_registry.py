@@ -204,7 +204,10 @@ def test_suggestion_that_is_no_rate_is_not_used(install, answer):
     assert said
 
 
-@pytest.mark.parametrize("hook", ["lit_autotune_trial_finished(trial)", "lit_autotune_finished(report)"])
+@pytest.mark.parametrize(
+    "hook",
+    ["lit_autotune_trial_finished(trial)", "lit_autotune_finished(report)", "lit_autotune_finished(trainer, report)"],
+)
 def test_failing_notification_is_only_warned_about(install, capsys, hook):
     """An exception in a notification hook is a warning with the plugin's name; the values are written all the same."""
     install("acme-noisy", f"@hookimpl\ndef {hook}:\n    raise OSError('disk full')")

@@ -129,6 +129,23 @@ def test_it_applies_to_all_objects_at_the_end():
     assert "datamodule.batch_size = 8" in report.keep
 
 
+def test_a_batch_size_that_it_applies_stays():
+    """The result of the search, the plan of the training and the lines to keep follow; the comparison keeps it."""
+
+    def run(context, plan):
+        context.apply(context.find_batch_size(), 6)
+        context.apply(context.setting("trainer.accumulate_grad_batches"), 4)
+
+    both = {"use_batch_size_tuning": True, "use_learning_rate_tuning": True, "batch_size_max": 8, "compare": True}
+    data = Blobs()
+    report = ran(run, data=data, lr_num_training=20, lr_verify=False, **both)
+    assert (data.batch_size, report.batch_size.chosen, report.batch_size.largest) == (6, 6, 8)
+    assert report.batch_size.reason == "step 'mine' has applied it; 8 was found"
+    assert (report.plan.batch_size, report.plan.steps_per_epoch) == (6, 11)
+    assert {one.batch_size for one in report.comparison.values} <= {6}
+    assert sum("batch_size" in line for line in report.keep) == 1
+
+
 def test_nothing_is_applied_if_a_later_step_fails():
     """Values are written at the end, all or none; what was found is in the exception."""
 
@@ -185,6 +202,16 @@ def test_its_own_errors_are_the_plugins(part, error):
     ) as caught:
         tuned(Net(), registry=registry_with(step), steps=["mine"])
     assert caught.value.exit_code == 4
+
+
+def test_what_it_does_after_backward_is_its_own():
+    """An error of that is the plugin's, too, although it is raised amid the user's training."""
+
+    def run(context, plan):
+        context.train(2, {}, lambda module: module.no_such_thing)
+
+    with pytest.raises(PluginError, match=r"step 'mine' .* failed in run: AttributeError: .*no_such_thing"):
+        ran(run)
 
 
 def test_ctrl_c_is_nobodys_fault():

@@ -13,7 +13,6 @@ from lit_autotune.types import TuningStep
 if TYPE_CHECKING:
     from lit_autotune.comparison.rate_search import RatePlan
     from lit_autotune.copies.dry_run import DryRun
-    from lit_autotune.planning.plan import TrainingPlan
     from lit_autotune.report.results import LearningRateResult
     from lit_autotune.tuning.context import TuningContext
 
@@ -109,9 +108,10 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
     from lit_autotune.comparison.first_steps import announce
     from lit_autotune.comparison.rate_search import find_rate
     from lit_autotune.report.results import LearningRateResult
+    from lit_autotune.tuning.applied import as_applied
 
     config, console = context.config, context.console
-    training = _training(context, plan)
+    training = as_applied(context, plan.training)
     announce(context, training)
     found = find_rate(context, plan, {}, training)
     name = "max_lr" if plan.kind == "max_lr" else "learning rate"
@@ -153,12 +153,6 @@ def _apply(context: "TuningContext", plan: "RatePlan", value: float) -> bool:
     check_survival(context, plan, value)
     context.console.line(f"  Updated optimizer LR: {before} → {value:.2e}")
     return True
-
-
-def _training(context: "TuningContext", plan: "RatePlan") -> "TrainingPlan":
-    """The training to come, with the batch size found if there is one."""
-    size = context.results.get("batch_size")
-    return plan.training if size is None else plan.training.resized(size.chosen)
 
 
 def _instead(plan: "RatePlan") -> str:

@@ -29,8 +29,8 @@ def _report(report: TuningReport) -> str:
     if size := report.batch_size:
         parts.append(_open("Batch size", sections.batch_size_plot(size)))
         parts.append(_closed(f"All {len(size.trials)} trials", sections.about_trials(size), sections.trials(size)))
-    if report.applied:
-        parts.append(_open("Also set", sections.applied(report.applied)))
+    if report.others:
+        parts.append(_open("Also set", sections.applied(report.others)))
     parts += [_closed(title, inside) for title, inside in sections.of_steps(report).items()]
     if report.keep:
         parts.append(_closed("To keep these values without tuning again", sections.kept(report.keep)))

@@ -65,7 +65,7 @@ def _sections(report: TuningReport, sources: Mapping[str, str] | None, command: 
         if size
         else "",
         "Learning rate": sections.rate_plot(rate) + sections.suggestions(rate) if rate else "",
-        "Also set": sections.applied(report.applied),
+        "Also set": sections.applied(report.others),
         **sections.of_steps(report),
         "Keep the result": sections.kept(report.keep),
         "Reproduce it": _reproduce(report, command),

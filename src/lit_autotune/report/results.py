@@ -239,3 +239,9 @@ class TuningReport(ShownReport):
     keep: tuple[str, ...] = ()
     reused: datetime | None = None
     seconds: float = 0.0
+
+    @property
+    def others(self) -> tuple[AppliedValue, ...]:
+        """What is applied beside batch size and learning rate."""
+        own = {tuple(one.places) for one in (self.batch_size, self.learning_rate) if one}
+        return tuple(one for one in self.applied if one.places not in own)

@@ -185,7 +185,7 @@ def _result_table(report: TuningReport) -> "Table":
         old = "-" if rate.old is None else f"{rate.old:.2e}"
         where = ", ".join(rate.places) if rate.applied else f"nowhere ({_why_not(report, rate)})"
         table.add_row("max_lr" if rate.kind == "max_lr" else "learning rate", old, f"{rate.chosen:.2e}", where)
-    for one in report.applied:
+    for one in report.others:
         name = one.places[0].rpartition(".")[2]
         table.add_row(name, "-" if one.old is None else str(one.old), str(one.chosen), ", ".join(one.places))
     return table

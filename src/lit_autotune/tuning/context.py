@@ -28,7 +28,7 @@ from lit_autotune.registry.registry import Registry
 from lit_autotune.report.console import Console
 from lit_autotune.report.results import AppliedValue, StepFigure, StepTable
 from lit_autotune.trials.search_plan import SearchPlan, plan_search
-from lit_autotune.tuning.training import TrainedSteps, train
+from lit_autotune.tuning.training import OF_THE_STEP, TrainedSteps, train
 from lit_autotune.tuning.trying import try_one
 from lit_autotune.types import BatchSizeTrial
 
@@ -246,5 +246,5 @@ class TuningContext:
         try:
             return run()
         except BaseException as error:
-            self._of_users_code.append(error)
+            self._of_users_code += [] if hasattr(error, OF_THE_STEP) else [error]
             raise

@@ -27,7 +27,7 @@ def found(report: TuningReport) -> list[tuple[Sequence[str], Any, str]]:
     if (rate := report.learning_rate) and rate.places and (rate.applied or rate.chosen == rate.old):
         is_peak = rate.kind == "max_lr"
         values.append((rate.places, rate.chosen, "  # the peak itself, not to be multiplied" if is_peak else ""))
-    return values + [(one.places, one.chosen, "") for one in report.applied]
+    return values + [(one.places, one.chosen, "") for one in report.others]
 
 
 def _expression(owners: Mapping[str, Any], path: list[str]) -> str | None:

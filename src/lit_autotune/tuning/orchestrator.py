@@ -21,6 +21,7 @@ from lit_autotune.registry.registry import Registry
 from lit_autotune.report.console import Console
 from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
 from lit_autotune.report.tables import show_report
+from lit_autotune.tuning.applied import as_applied, follow_applied
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.tuning.keep import python_lines
 from lit_autotune.tuning.launch import launch
@@ -136,7 +137,7 @@ def _tune(
     report = report.model_copy(update={"keep": tuple(keep)})
     if steps:
         show_report(console, report)
-    registry.notify("lit_autotune_finished", console.warn, report=report)
+    registry.notify("lit_autotune_finished", console.warn, report=report, trainer=trainer)
     return report, context.changes
 
 
@@ -188,6 +189,7 @@ def _run_steps(steps: list[TuningStep], context: TuningContext, start: float) ->
         for step in steps if not known else ():
             result = call(context, step, "run", context.plans[step.name])
             context.results[step.name] = check_result(context, step, result)
+            follow_applied(context)
     finally:
         context.sandbox.close()
     _write_all(context.places, context.changes)
@@ -200,12 +202,11 @@ def _run_steps(steps: list[TuningStep], context: TuningContext, start: float) ->
 
 
 def _plan(context: TuningContext) -> TrainingPlan | None:
-    """The training to come, with the batch size found if there is one."""
+    """The training to come, with what steps have found so far."""
     for name in ("batch_size", "learning_rate"):
         plan = getattr(context.plans.get(name), "training", None)
         if isinstance(plan, TrainingPlan):
-            size = context.results.get("batch_size")
-            return plan.resized(size.chosen) if isinstance(size, BatchSizeResult) else plan
+            return as_applied(context, plan)
     return None
 
 

@@ -13,6 +13,9 @@ from lit_autotune.copies.stepper import Stepper
 from lit_autotune.errors import TuningError
 from lit_autotune.trials.separate import separately
 
+OF_THE_STEP = "lit_autotune_of_the_step"
+"""Attribute of an exception that a step's own function has raised amid the user's code."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainedSteps:
@@ -65,7 +68,11 @@ def _train(sandbox: Sandbox, steps: int, values: Values, after_backward: Callabl
     def look(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
         if after_backward:
-            seen.append(after_backward(copies.module))
+            try:
+                seen.append(after_backward(copies.module))
+            except BaseException as error:
+                setattr(error, OF_THE_STEP, True)  # also kept on the way out of a fork
+                raise
         return result
 
     copies.wrap("on_train_batch_start", arrived)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lit_autotune.search.driver import search_batch_size
     from lit_autotune.settings.autotune_cli import AutotuneCLI
     from lit_autotune.settings.experiment import ExperimentConfig
+    from lit_autotune.tuning.context import TuningContext
     from lit_autotune.tuning.orchestrator import tune
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "TargetError",
     "Tuner",
     "TunerConfig",
+    "TuningContext",
     "TuningError",
     "TuningReport",
     "TuningStep",
@@ -89,6 +91,7 @@ _LAZY = {
     "estimate_batch_sizes": "estimate.estimate",
     "search_batch_size": "search.driver",
     "suggest_lr": "range_test.suggestions",
+    "TuningContext": "tuning.context",
     "tune": "tuning.orchestrator",
 }
 

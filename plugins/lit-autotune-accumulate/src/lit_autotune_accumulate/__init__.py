@@ -8,7 +8,7 @@ from lit_autotune import BatchSizeError, ConfigError, TuningStep, hookimpl
 from lit_autotune_accumulate.divide import better_target, divisors, multiples_around
 
 if TYPE_CHECKING:
-    from lit_autotune.tuning.context import TuningContext
+    from lit_autotune import TuningContext
 
 
 class Options(BaseModel):

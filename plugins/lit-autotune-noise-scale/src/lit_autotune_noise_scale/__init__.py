@@ -10,7 +10,7 @@ from lit_autotune_noise_scale.estimate import NoiseScale, noise_scale, progress,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from lit_autotune.tuning.context import TuningContext
+    from lit_autotune import TuningContext
 
 LEAST_GROUPS = 8
 """An interval from fewer says nothing."""

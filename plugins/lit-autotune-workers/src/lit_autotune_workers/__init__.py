@@ -9,7 +9,7 @@ from lit_autotune import ConfigError, TuningStep, hookimpl
 from lit_autotune_workers.decide import Tried, candidates, hides, measured
 
 if TYPE_CHECKING:
-    from lit_autotune.tuning.context import TuningContext
+    from lit_autotune import TuningContext
 
 NAMES = ("num_workers", "persistent_workers", "prefetch_factor")
 

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast lint docs site dist clean
+.PHONY: demo test test-fast gpu lint docs site dist clean
 
 demo: $(READY)
 	$(BIN)/autotune fit --config examples/digits/autotune.toml
@@ -15,6 +15,9 @@ test: $(READY)
 
 test-fast: $(READY)
 	$(BIN)/pytest -m "not slow"
+
+gpu: $(READY)
+	$(BIN)/python -m lit_autotune.testing.gpu
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -23,7 +23,11 @@ def fields_table():
         kind = {"dict": "table", "int | None": "int or none", "Union": "bool or Literal"}.get(kind, kind)
         kind = re.sub(r"\b(pathlib\.)(_local\.)?", "", kind).replace(" | None", " or none").replace(" | ", " or ")
         default = (
-            "" if field.default is None else "none" if name == "options" else f"`{field.default!r}`".replace("'", '"')
+            ""
+            if field.default is None
+            else "none"
+            if field.default_factory
+            else f"`{field.default!r}`".replace("'", '"')
         )
         lines.append(f"| `{name}` | {kind} | {default} | {field.description} |")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """A suggester in one file, used without packaging it:  python examples/one_file_suggester.py
 
-To have it in every run and in the `autotune` command, make a package of it: copy plugins/lit-autotune-log-mean.
+To have it in every run and in the `autotune` command, make a package of it: see plugins/README.md.
 """
 
 import sys

@@ -11,6 +11,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+from support.plugins import install
+
+__all__ = ["install"]  # fixtures made elsewhere
+
 # How long an example takes depends on the machine's load, and says nothing.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

@@ -3,7 +3,7 @@
 Where things are, each line using only what stands below it:
 
 - ``cli``: the ``autotune`` command, one file per subcommand
-- ``drop_in``: Lightning's interface; ``settings``: files, environment, whole experiments, LightningCLI
+- ``drop_in``: Lightning's interface; ``settings``: files, environment, whole experiments, LightningCLI, Hydra
 - ``builtin``: our plugins: the steps, strategies and suggesters; ``testing``: the kit for authors of others
 - ``comparison``: the values found against the present ones
 - ``search``: for a batch size; ``range_test``: the LR range test; ``tuning``: :func:`tune`
@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from lit_autotune.drop_in.tuner import Tuner
     from lit_autotune.estimate.estimate import estimate_batch_sizes
     from lit_autotune.range_test.suggestions import suggest_lr
-    from lit_autotune.report.results import Estimate, TuningReport
+    from lit_autotune.report.estimates import Estimate
+    from lit_autotune.report.results import TuningReport
     from lit_autotune.search.driver import search_batch_size
     from lit_autotune.settings.autotune_cli import AutotuneCLI
     from lit_autotune.settings.experiment import ExperimentConfig
+    from lit_autotune.tuning.context import TuningContext
     from lit_autotune.tuning.orchestrator import tune
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "TargetError",
     "Tuner",
     "TunerConfig",
+    "TuningContext",
     "TuningError",
     "TuningReport",
     "TuningStep",
@@ -81,13 +84,14 @@ __all__ = [
 
 _LAZY = {
     "AutotuneCLI": "settings.autotune_cli",
-    "Estimate": "report.results",
+    "Estimate": "report.estimates",
     "ExperimentConfig": "settings.experiment",
     "Tuner": "drop_in.tuner",
     "TuningReport": "report.results",
     "estimate_batch_sizes": "estimate.estimate",
     "search_batch_size": "search.driver",
     "suggest_lr": "range_test.suggestions",
+    "TuningContext": "tuning.context",
     "tune": "tuning.orchestrator",
 }
 

@@ -86,7 +86,7 @@ class TunerConfig(BaseModel):
     batch_size_plot_path: Path | None = Field(
         None,
         examples=[".logs/batch_size_plot.png"],
-        description="Where to save the plot of memory against batch size (default `.logs/batch_size_plot.png`).",
+        description="Where to save the plot of memory and throughput (default `.logs/batch_size_plot.png`).",
     )
     use_learning_rate_tuning: bool = Field(False, description="Enable the LR range test.")
     lr_min: Rate = Field(1e-8, description="Learning rate of the first step of the range test.")
@@ -148,13 +148,20 @@ class TunerConfig(BaseModel):
         examples=[".logs/lr_finder_plot.png"],
         description="Where to save the plot of loss against learning rate (default `.logs/lr_finder_plot.png`).",
     )
+    lr_plot_rules: bool = Field(True, description="Show in that plot what the other rules suggest.")
     update_model_lr: bool = Field(True, description="Write the suggestion to the module; if false, only report it.")
+    steps: list[str] = Field(
+        default_factory=list,
+        examples=[["noise-scale"]],
+        description="Steps of plugins to run as well, by name; none runs for being installed.",
+    )
     cache: bool | Path = Field(
         False,
         examples=[True, ".autotune_cache"],
         description="Keep the result, and reuse it at the next start with the same code, arguments, data and settings: "
         "`true`, or a folder.",
     )
+    plot_style: Literal["light", "dark"] = Field("light", description="Colours of the plots.")
     verbose: bool = Field(True, description="Say what is being done.")
     is_debug: bool = Field(False, description="Say more: every point, what was kept and dropped, Lightning's output.")
     options: dict[str, dict[str, Any]] = Field(
@@ -192,6 +199,11 @@ class TunerConfig(BaseModel):
         type(self).model_validate({**{key: getattr(self, key) for key in type(self).model_fields}, name: value})
         super().__setattr__(name, value)
 
+    @property
+    def asks_for_tuning(self) -> bool:
+        """Whether anything is to be tuned."""
+        return self.use_batch_size_tuning or self.use_learning_rate_tuning or bool(self.steps)
+
     def run_tuning(self, trainer: Any, module: Any, datamodule: Any = None) -> tuple[int | None, float | None]:
         """Tune, and write the values found to ``module`` and ``datamodule``.
 
@@ -208,6 +220,7 @@ class TunerConfig(BaseModel):
         """
         from lit_autotune.tuning.orchestrator import tune
 
+        __tracebackhide__ = True  # from IPython's tracebacks
         report = tune(trainer, module, datamodule, self)
         return (
             report.batch_size.chosen if report.batch_size else None,

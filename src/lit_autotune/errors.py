@@ -51,6 +51,10 @@ class PluginError(AutotuneError):
     exit_code = ExitCode.PLUGIN
 
 
+class BlamedError(PluginError):
+    """A plugin's own code failed; the message names the plugin, and the file and line."""
+
+
 class UnknownNameError(PluginError):
     """The settings name a strategy or suggester that no loaded plugin provides."""
 

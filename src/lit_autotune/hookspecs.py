@@ -8,7 +8,7 @@ The last two are *notifications*: an exception in one is shown as a warning and 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -28,7 +28,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def lit_autotune_steps() -> Sequence[TuningStep]:  # type: ignore[empty-body]
     """Offer tuning steps.
 
-    Steps of all plugins run in ascending ``order``, each if its ``is_enabled`` says so.
+    Those that the user names in ``steps`` run, in ascending ``order``.
 
     .. versionadded:: 0.1
     """
@@ -62,11 +62,15 @@ def lit_autotune_trial_finished(trial: BatchSizeTrial) -> None:
 
 
 @hookspec
-def lit_autotune_finished(report: "TuningReport") -> None:
+def lit_autotune_finished(report: "TuningReport", trainer: Any) -> None:
     """Be told of the whole result, after the values were written to the user's objects.
+
+    Called in each of the Trainer's processes. An implementation names the arguments that it wants, one or both.
 
     Args:
         report: All that was tried, suggested, chosen and applied.
+        trainer: The user's own Trainer, for its loggers; where the tuning ran in processes that it has started for
+            that, the one of the process.
 
     .. versionadded:: 0.1
     """

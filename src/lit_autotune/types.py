@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
+from lit_autotune._shared.figures import PlotStyle
 from lit_autotune._shared.record import MaybeNaN as MaybeNaN
 from lit_autotune._shared.record import Record as Record
 from lit_autotune.curves.plot import plot_lr_curve
@@ -70,16 +71,24 @@ class Measurement(NamedTuple):
 class LRCurve(Curve):
     """What an LR range test measured, and how it looks."""
 
-    def plot(self, suggestion: "LRSuggestion | None" = None) -> "Figure":
-        """Draw the curve, for a notebook.
+    def plot(self, suggestion: "LRSuggestion | None" = None, style: PlotStyle = "light") -> "Figure":
+        """Draw the curve.
 
         Args:
             suggestion: What to mark in it, as :func:`lit_autotune.suggest_lr` returns it.
+            style: Colours for a light or a dark page.
 
         Returns:
-            A figure that belongs to no window and no global state.
+            A figure that belongs to no window and no global state. As the last line of a notebook's cell it shows.
         """
-        return plot_lr_curve(self, (suggestion,) if suggestion else (), suggestion.suggester if suggestion else "")
+        name = suggestion.suggester if suggestion else ""
+        return plot_lr_curve(self, (suggestion,) if suggestion else (), name, style=style)
+
+    def _repr_html_(self) -> str:
+        from lit_autotune._shared.inline_figure import themed_svg
+        from lit_autotune._shared.theme import shown
+
+        return shown(themed_svg(self.plot(), "The loss against the learning rate"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,24 +166,25 @@ class TuningStep:
     """One step of the tuning, such as "batch size" or "learning rate".
 
     Attributes:
-        name: Unique name, the key of its result in the report.
-        order: Steps run by ascending order. Batch size is 100, learning rate 200.
-        is_enabled: Takes the ``TunerConfig``, says whether to run.
+        name: Unique name: what the user writes in ``steps``, and the key of its result in the report.
         run: Takes the :class:`~lit_autotune.tuning.context.TuningContext` and what ``prepare`` returned, does the work
-            on copies, returns a JSON-able record for the report. Values to write are handed to ``context.apply``.
+            on copies, returns a record for the report that JSON can hold. Values to write go to ``context.apply``.
         summary: One line for ``autotune plugins``.
+        order: Steps run by ascending order: batch size is 100, learning rate 200, comparison 300.
+        is_enabled: Takes the ``TunerConfig``, says whether a step that is named is to run after all. A step of a plugin
+            runs only if the user names it.
         check: Takes the context and raises if the settings or the user's objects rule the step out. Runs nothing;
             called for all steps first.
         prepare: Takes the context, tries on copies whether the step can work, and raises if not. Called for all
             steps before any step runs.
-        options: Model of the table ``[tuner_config.options.NAME]``, if the step has options.
+        options: Model of the table ``[tuner_config.options.NAME]``, if the step has options: ``context.options``.
     """
 
     name: str
-    order: int
-    is_enabled: Callable[..., bool]
     run: Callable[..., Any]
     summary: str
+    order: int = 150
+    is_enabled: Callable[..., bool] | None = None
     check: Callable[..., object] | None = None
     prepare: Callable[..., Any] | None = None
     options: type[BaseModel] | None = None

@@ -16,7 +16,6 @@ from lit_autotune._shared.sizes import format_size, parse_size
         ("1.5gib", 3 * 2**29),
         (" 3 TiB ", 3 * 2**40),
         ("100KB", 100_000),
-        ("4096", 4096),
         ("4096B", 4096),
     ],
 )
@@ -29,6 +28,13 @@ def test_sizes_are_read(text, size):
 def test_what_is_no_size_is_refused(text):
     """The message shows the text and an example."""
     with pytest.raises(ValueError, match="is not a size such as '24GiB'"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["24", " 1.5 "])
+def test_a_size_without_a_unit_is_asked_for_one(text):
+    """Nobody means 24 bytes."""
+    with pytest.raises(ValueError, match=f"has no unit; write '{text.strip()}GiB'"):
         parse_size(text)
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 
 from lit_autotune import BatchSizeError, ConfigError, TunerConfig, TuningError, tune
 from lit_autotune.copies.sandbox import Sandbox
-from lit_autotune.search.plot import plot_memory
+from lit_autotune.report.batch_size_plot import plot_batch_sizes
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.types import BatchSizeTrial
 from support import tuning
@@ -375,10 +375,10 @@ def test_plot_shows_what_the_trials_were():
     ]
 
     def legend(*arguments):
-        return {text.get_text() for text in plot_memory(*arguments).axes[0].get_legend().get_texts()}
+        return {text.get_text() for text in plot_batch_sizes(*arguments).axes[-1].get_legend().get_texts()}
 
     assert legend(trials, 150 * 2**20, 32) == {
-        "fits", "over the budget", "out of memory", "line of memory", "budget: 150 MiB", "chosen: 32"
+        "fits", "over the budget", "out of memory", "line of memory", "budget: 150.0 MiB", "chosen: 32"
     }  # fmt: skip
     assert legend(trials[:1], None, 2) == {"fits", "chosen: 2"}
 
@@ -387,6 +387,6 @@ def test_noise_of_close_sizes_does_not_turn_the_line_in_the_plot():
     """Two sizes next to each other, whose peaks differ by their noise, say nothing of what a sample takes."""
     peaks = {49: 443, 1206: 533, 2358: 610, 2409: 631}
     trials = [BatchSizeTrial(batch_size=b, outcome="fits", seconds=1, peak_bytes=peaks[b] * 2**20) for b in peaks]
-    line = plot_memory(trials, 640 * 2**20, 2409).axes[0].get_lines()[0]
+    line = plot_batch_sizes(trials, 640 * 2**20, 2409).axes[0].get_lines()[0]
     assert line.get_label() == "line of memory"
     assert 400 < line.get_ydata()[0] < 450

@@ -226,9 +226,9 @@ def divides_by_the_peak(space):
 @pytest.mark.parametrize(
     ("search", "complaint"),
     [
-        (asks_for(0), "PluginError: the batch-size search asked for 0"),
-        (asks_for(-4), "asked for -4"),
-        (asks_for(1, 10**6), "asked for 1000000, outside 1..64"),
+        (asks_for(0), "search must yield at least 1, not 0"),
+        (asks_for(-4), "not -4"),
+        (asks_for(1, 10**6), "at most space.max_val = 64, not 1000000"),
         (asks_for(), "without asking for a single size"),
         (repeats, "keeps asking"),
         (creeps, "does not end within 25 trials"),
@@ -236,9 +236,9 @@ def divides_by_the_peak(space):
         (stops_at_two, "although 1 fits"),
         (from_the_top, "no answer after 4 trials"),
         (crashes, "KeyError: 'size'"),
-        (lambda space: [2, 4], "from init_val 2"),
+        (lambda space: [2, 4], "search must be a generator, not return list"),
         (trusts_the_estimate, "no answer with first_guess 160 although 100 fits the budget"),
-        (divides_by_the_peak, "PluginError: the batch-size search asked for 1.5"),
+        (divides_by_the_peak, "search must yield int, not 1.5 of type float"),
     ],
 )
 def test_broken_strategy_is_caught(search, complaint):

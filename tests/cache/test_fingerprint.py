@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint
 
 from lit_autotune import TunerConfig
 from lit_autotune.cache.fingerprint import describe, fingerprint
@@ -76,6 +77,16 @@ def test_what_does_not_matter_is_none():
     one = taken()
     torch.rand(3)
     assert differences(one, taken(verbose=False, is_debug=True, lr_plot_path="a.png", cache=True)) == []
+
+
+def test_callbacks_of_which_a_trial_runs_nothing_do_not_matter(tmp_path):
+    """The folder of a checkpoint often has the time in its name; how gradients are accumulated matters."""
+    one, other = (
+        quiet_trainer(enable_checkpointing=True, callbacks=[ModelCheckpoint(tmp_path / name)]) for name in "ab"
+    )
+    assert differences(taken(trainer=one), taken(trainer=other)) == []
+    one, other = (quiet_trainer(callbacks=[GradientAccumulationScheduler({0: number})]) for number in (2, 4))
+    assert differences(taken(trainer=one), taken(trainer=other))
 
 
 def test_another_process_takes_the_same(tmp_path):

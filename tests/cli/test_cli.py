@@ -93,9 +93,12 @@ def test_fit_tunes_then_trains_then_tests(project):
 
 
 def test_tune_writes_report_and_pins_values(project):
-    """`--report` writes JSON that reads back; `--write` pins values, keeps comments, switches tuning off."""
-    done = autotune("tune", "--report", "out/report.json", "--write", "autotune.toml")
+    """`--report` writes JSON that reads back, `--html` a page; `--write` pins values, keeps comments, switches off."""
+    done = autotune("tune", "--report", "out/report.json", "--html", "out/report.html", "--write", "autotune.toml")
     assert done.returncode == 0, done.stderr
+    page = (project / "out/report.html").read_text()
+    assert "autotune tune --report out/report.json --html out/report.html" in page
+    assert re.search("lr_num_training</code>.*?<code>40</code>.*?>autotune.toml</td>", page)
     report = TuningReport.model_validate_json((project / "out/report.json").read_bytes())
     text = (project / "autotune.toml").read_text()
     pinned = tomllib.loads(text)
@@ -170,6 +173,22 @@ def test_more_when_debugging(project):
         (["tune", "-p", "valley"], 2, "must be no:NAME"),
         (["tune", "-p", "no:valey"], 2, "did you mean 'valley'"),
         (["tune", "--no-such-flag"], 2, "unrecognized arguments"),
+        (["tune", "--lr-mim", "1e-6"], 2, "did you mean '--lr-min'"),
+        (["tune", "--lr-mim", "1e-6"], 2, "usage: autotune tune"),
+        (["tun"], 2, "there is no command 'tun'; did you mean 'tune'?"),
+        (
+            ["tune", "--lr-verify", "foo"],
+            2,
+            "tuner_config.lr_verify = 'foo': must be true or false or 'auto'",
+        ),
+        (["tune", "--lr-mode", "cubic"], 2, "must be 'exponential' or 'linear'"),
+        (["tune", "--lr-num-training", "1.5"], 2, "must be a whole number"),
+        (
+            ["tune", "--lr-num-training", "3", "--memory-margin", "2"],
+            2,
+            "must be below 1.0; --lr-num-training: tuner_config.lr_num_training = '3': must be at least 10",
+        ),
+        (["estimate", "--memory", "24"], 2, "'24' has no unit; write '24GiB'"),
         (["estimate"], 2, "--memory"),
         (["estimate", "--memory", "24GX"], 2, "memory: '24GX' is not a size such as '24GiB'"),
         (["estimate", "train.py:MyNett", "--memory", "24GiB"], 2, "did you mean 'MyNet'"),
@@ -201,9 +220,10 @@ def test_users_own_error_keeps_its_traceback(project):
 def test_what_was_found_before_an_error_is_kept(project):
     """`--report` is written, `--write` is not: its file is as before, and one that was only made is gone."""
     change_net(project, RISING)
-    done = autotune("tune", "--report", "report.json", "--write", "pinned.toml")
+    done = autotune("tune", "--report", "report.json", "--html", "page.html", "--write", "pinned.toml")
     assert done.returncode == 3
-    assert "what was found before the error is kept in report.json" in done.stderr
+    assert "what was found before the error is kept in report.json and page.html" in done.stderr
+    assert "batch size 32" in (project / "page.html").read_text()
     report = TuningReport.model_validate_json((project / "report.json").read_text())
     assert report.batch_size.chosen == 32
     assert report.learning_rate is None
@@ -250,6 +270,27 @@ SLEEPING = """
 """
 
 
+def test_nothing_to_tune_is_said(project):
+    """With both switches off and no step; nothing is imported or made for that."""
+    (project / "train.py").write_text("raise RuntimeError")
+    done = autotune("tune", "--no-use-batch-size-tuning", LIT_AUTOTUNE_USE_LEARNING_RATE_TUNING="false")
+    assert done.returncode == 0
+    assert "nothing to tune: use_batch_size_tuning = false (--use-batch-size-tuning)" in done.stdout
+    assert "LIT_AUTOTUNE_USE_LEARNING_RATE_TUNING" in done.stdout
+
+
+def test_help_has_a_flag_for_each_setting_and_what_it_may_be(capsys):
+    """All choices, and the defaults of the subcommand."""
+    with pytest.raises(SystemExit):
+        main(["tune", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for name in set(TunerConfig.model_fields) - {"steps", "options"}:
+        assert f"--{name.replace('_', '-')}" in text
+    assert "--batch-size-method {fit,validate,test,predict}" in text
+    assert "--lr-verify {true,false,auto}" in text
+    assert "enable the LR range test (default: true)" in text
+
+
 def test_no_answer_is_code_3(project):
     """A tuning without an answer ends with code 3 and says why."""
     change_net(project, RISING)
@@ -263,9 +304,9 @@ def test_estimate_prints_a_line_for_each_memory(project):
     before = sorted(project.iterdir())
     done = autotune("estimate", "train.py:MyNet", "train.py:MyData", "--memory", "1MiB", "--memory", "24GiB")
     assert done.returncode == 0, done.stderr
-    rows = re.findall(r"^ *([\d.]+ [GM]iB) +([\d.]+ \wiB) +(\d+) +([\d.]+ \wiB)", done.stdout, re.M)
+    rows = re.findall(r"^ *([\d.]+ [GM]iB) +([\d.]+ \wiB) +([\d,]+) +([\d.]+ \wiB)", done.stdout, re.M)
     assert [(memory, usable) for memory, usable, _, _ in rows] == [("1.0 MiB", "921.6 KiB"), ("24.0 GiB", "21.6 GiB")]
-    assert int(rows[0][2]) < int(rows[1][2])
+    assert int(rows[0][2].replace(",", "")) < int(rows[1][2].replace(",", ""))
     assert "An estimate: nothing was run." in done.stdout
     assert "CUDA context" in done.stdout
     assert sorted(path for path in project.iterdir() if path.name != "__pycache__") == before
@@ -309,6 +350,10 @@ def test_suggest_reads_a_saved_curve(project):
     """`autotune suggest` applies other rules to a report and redraws the plot, without training."""
     autotune("tune", "--report", "r.json")
     (project / "train.py").unlink()
+    before = (project / ".logs/lr_finder_plot.png").read_bytes()
+    assert autotune("suggest", "r.json", "--suggester", "valley").returncode == 0
+    assert (project / "r_valley.png").exists()
+    assert (project / ".logs/lr_finder_plot.png").read_bytes() == before
     done = autotune("suggest", "r.json", "--suggester", "valley", "--plot", "new/plot.png")
     assert done.returncode == 0, done.stderr
     report = TuningReport.model_validate_json((project / "r.json").read_bytes())
@@ -329,7 +374,8 @@ def test_init_writes_a_config_that_works(project):
     for name in set(TunerConfig.model_fields) - {"options"}:
         assert re.search(rf"^(# )?{name} = ", text, re.M)
     uncommented = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M))["tuner_config"]
-    given = {name: value for name, value in uncommented.items() if TunerConfig.model_fields[name].default is not None}
+    defaults = dict(TunerConfig())
+    given = {name: value for name, value in uncommented.items() if defaults[name] not in (None, [])}
     assert TunerConfig(**given) == TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
     assert TunerConfig(**uncommented).batch_size_max == 512  # an example is a valid value
     text = text.replace("Net", "MyNet").replace('"train.py:Data"', '"train.py:MyData"')

@@ -314,14 +314,32 @@ def test_partials_of_others_stay_as_they_are():
     assert other.optimizer.keywords["lr"] == Made().optimizer.keywords["lr"] == 0.1
 
 
-def test_read_only_configurations_are_refused_by_name():
-    """What may not be changed is not, and the error says where it is."""
-    cfg = OmegaConf.create({"optim": {"lr": 0.1}})
+def test_read_only_configurations_are_replaced():
+    """The module gets a changed copy that is read-only, too; the configuration itself is shared and stays."""
+    cfg = OmegaConf.create({"optim": {"lr": 0.1, "same": "${optim.lr}"}})
     OmegaConf.set_readonly(cfg, True)
+    OmegaConf.set_struct(cfg, True)
     module = with_attributes(cfg=cfg)
-    with pytest.raises(ConfigError, match=r"module\.cfg\.optim\.lr cannot be set to 0\.5.*read-only"):
+    write_all({"module": module}, find_lr(module), 0.5)
+    assert (module.cfg.optim.lr, module.cfg.optim.same, cfg.optim.lr) == (0.5, 0.5, 0.1)
+    assert OmegaConf.is_readonly(module.cfg)
+    assert OmegaConf.is_struct(module.cfg)
+
+
+def test_what_cannot_be_replaced_is_refused_by_name():
+    """A property without a setter holds its read-only configuration for good, and the error says where it is."""
+
+    class Fixed:
+        def __init__(self):
+            self._cfg = OmegaConf.create({"lr": 0.1})
+            OmegaConf.set_readonly(self._cfg, True)
+
+        hparams = property(lambda self: self._cfg)
+
+    module = Fixed()
+    with pytest.raises(ConfigError, match=r"module\.hparams\.lr cannot be set to 0\.5"):
         write_all({"module": module}, find_lr(module), 0.5)
-    assert cfg.optim.lr == 0.1
+    assert module.hparams.lr == 0.1
 
 
 def test_exact_names_before_other_spellings():

@@ -5,7 +5,9 @@ to the file of that name, Python runs, commands run, TOML is a configuration tha
 """
 
 import contextlib
+import dataclasses
 import importlib.util
+import inspect
 import os
 import re
 import runpy
@@ -20,14 +22,16 @@ from unittest import mock
 import pytest
 
 import lit_autotune
-from lit_autotune import ExperimentConfig
+import lit_autotune.testing
+from lit_autotune import ExperimentConfig, hookspecs
 from lit_autotune.cli import main
 from lit_autotune.errors import ExitCode
 from lit_autotune.hookspecs import REGISTRATION_HOOKS
 from lit_autotune.registry.registry import Registry
+from lit_autotune.tuning.context import TuningContext
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "plugins" / "README.md", *(ROOT / "docs").glob("*.md")])
 README = ROOT / "README.md"
 COMMAND = ROOT / "docs/command.md"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -77,6 +81,16 @@ from lit_autotune import AutotuneCLI
 
 AutotuneCLI(LightningModule, LightningDataModule, subclass_mode_model=True, subclass_mode_data=True)
 """
+HYDRA = """
+defaults: [_self_, experiment: null]
+seed: 1
+model: {_target_: train.Net, lr: 0.001}
+data: {_target_: train.Data, batch_size: 16}
+trainer: {_target_: lightning.Trainer, max_epochs: 1, logger: false, enable_checkpointing: false}
+"""
+EXPERIMENT = """# @package _global_
+data: {batch_size: 8}
+"""
 MISTAKES = """
 import torch
 
@@ -111,7 +125,14 @@ QUICK = {"COMPARE": "false", "LR_NUM_TRAINING": "20", "LR_VERIFY": "false", "BAT
 NOT_RUN = {
     "make ": "the whole suite, or a demo that has a test of its own",
     "pip install": "needs an index of packages; tests/registry installs wheels",
-    "from lightning.pytorch.loggers import TensorBoardLogger": "TensorBoard is not among what tests need",
+    "git clone": "needs the network",
+    "copier copy": "tests/registry/test_template.py bakes the template",
+    "cd ": "leads to what is baked there",
+    "pytest": "runs there",
+    "autotune plugins cautious": "runs there",
+    "autotune tune train.py --lr-suggester cautious": "runs there",
+    "python -m build": "tests/promises/test_packaging.py builds",
+    "twine": "needs an index of packages",
     "eval": "is the shell's; tests/cli/test_completion.py asks what it asks",
     "autotune cache show": "the key is an example",
     "autotune cache clear": "likewise",
@@ -154,9 +175,11 @@ def not_run(text):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A user's folder with a script, a configuration of ours and one of LightningCLI; undone afterwards."""
+    """A user's folder with a script, configurations of ours, of LightningCLI and of Hydra; undone afterwards."""
     files = {"train.py": TRAIN, "autotune.toml": TOML, "config.yaml": YAML, "main.py": MAIN}
+    files |= {"configs/train.yaml": HYDRA, "configs/experiment/small.yaml": EXPERIMENT}
     for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -250,6 +273,21 @@ def test_every_hook_and_every_built_in_is_documented():
         for provided in plugin.provides if plugin.distribution == "lit-autotune" else ():
             kind, _, name = provided.rpartition(" ")
             assert kind == "step" or f"`{name}`" in guide
+
+
+FOR_OUR_OWN_STEPS = {"previews", "places", "is_of_users_code", "save_figure", "save_plot", "step"}
+
+
+def test_all_that_authors_of_plugins_can_use_is_documented():
+    """The page names each argument of each hook and record, and all of the author kit."""
+    page = (ROOT / "docs/plugins.md").read_text()
+    names = {name for name in lit_autotune.testing.__all__ if name[0] != "_"}
+    for hook in (value for name, value in vars(hookspecs).items() if name.startswith("lit_autotune_")):
+        names |= {f"{hook.__name__}({', '.join(inspect.signature(hook).parameters)})"}
+    for record in REGISTRATION_HOOKS.values():
+        names |= {field.name for field in dataclasses.fields(record)}
+    names |= {name for name in vars(TuningContext) if not name.startswith("_")} - FOR_OUR_OWN_STEPS
+    assert [name for name in sorted(names) if not re.search(rf"\b{re.escape(name)}", page)] == []
 
 
 def test_links_lead_somewhere():

@@ -82,6 +82,9 @@ def test_plugin_is_listed_with_its_distribution(scripts, tmp_path):
         "status": "loaded",
         "error": "",
         "provides": ["suggester log_mean"],
+        "notes": [],
+        "module": "lit_autotune_log_mean",
+        "traceback": "",
     }
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["lit_autotune"]
     assert set(plugins) == {*declared, "log_mean"}

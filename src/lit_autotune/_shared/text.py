@@ -4,9 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, NamedTuple
-
-from pydantic import ValidationError
+from typing import Any
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -46,26 +44,3 @@ class Wording:
     def with_names(self, **names: str) -> "Wording":
         """The same, with some more names."""
         return replace(self, names={**self.names, **names})
-
-
-class Problem(NamedTuple):
-    """What is wrong with a value.
-
-    Attributes:
-        place: The field, dotted; empty if it is the whole record.
-        value: What stands there.
-        message: What is wrong with it.
-    """
-
-    place: str
-    value: Any
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.place} = {self.value!r}: {self.message}" if self.place else self.message
-
-
-def first_problem(error: ValidationError) -> Problem:
-    """The first of the problems that pydantic found, for a message of one line."""
-    first = error.errors()[0]
-    return Problem(".".join(map(str, first["loc"])), first["input"], first["msg"].removeprefix("Value error, "))

@@ -1,12 +1,11 @@
 """Tuning step ``batch_size``: the largest batch size that fits in memory, and which one to train with."""
 
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_autotune.copies.attributes import Setting, find_batch_size
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.registry.registry import bind_options
+from lit_autotune.registry.options import bind_options
 from lit_autotune.types import BatchSizeTrial, Measurement, TuningStep
 
 if TYPE_CHECKING:
@@ -75,11 +74,8 @@ def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
     console.line(f"  Largest that fits: {largest}, limited by: {limit}")
     quickest = fastest(trial for trial in trials if trial.batch_size <= largest)
     _advise(context, plan, chosen, quickest)
-    plot_path = _save_plot(context, trials, budget.usable if budget else None, chosen)
-    if plot_path:
-        console.line(f"  Memory plot saved to: {plot_path}")
     context.apply(plan.setting, chosen)
-    return BatchSizeResult(
+    result = BatchSizeResult(
         strategy=config.batch_size_mode,
         old=plan.setting.value,
         chosen=chosen,
@@ -91,8 +87,11 @@ def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
         budget_bytes=budget.usable if budget else None,
         places=tuple(str(place) for place in plan.setting.places),
         trials=tuple(trials),
-        plot_path=plot_path,
     )
+    plot_path = save_plot(context, result)
+    if plot_path:
+        console.line(f"  Memory plot saved to: {plot_path}")
+    return result.model_copy(update={"plot_path": plot_path})
 
 
 def _search(
@@ -103,29 +102,35 @@ def _search(
     from lit_autotune.memory.release import quick_release
     from lit_autotune.search.choice import for_target
     from lit_autotune.search.driver import search_batch_size
+    from lit_autotune.search.guarded import guarded
     from lit_autotune.trials.agreement import agreed_base
     from lit_autotune.trials.runner import TrialRunner
     from lit_autotune.trials.trial import TrialSpec
 
     config, console, sandbox = context.config, context.console, context.sandbox
-    strategy = context.registry.strategy(config.batch_size_mode)
+    strategy = guarded(context.registry.strategy(config.batch_size_mode), context.registry)
     steps, method, batches = config.batch_size_steps_per_trial, config.batch_size_method, config.batch_size_probe
     spec = TrialSpec(plan.setting, steps, method, batches, plan.filling)
     with (
-        console.progress("batch size", config.batch_size_max_trials) as advance,
+        console.progress("batch size", config.batch_size_max_trials, "trials", is_bound=True) as bar,
         enforced(budget, sandbox.trainer.strategy.root_device),
         quick_release(),
         TrialRunner(sandbox, spec, budget, config.trial_isolation, console.warn, plan.epoch) as runner,
     ):
 
         def probe(size: int) -> Measurement:
-            advance(f"trying {size}")
+            bar.begin(f"trying {size}")
             return runner.try_batch_size(size)
+
+        def on_trial(trial: BatchSizeTrial) -> None:
+            bar()
+            _tell(context, trial)
 
         base = agreed_base(sandbox, budget)
         return search_batch_size(
             probe,
             strategy=for_target(strategy, config.batch_size_target, thrift, plan.setting.value),
+            registry=context.registry,
             options=bind_options(strategy, config.options),
             init_val=plan.init_val,
             max_trials=config.batch_size_max_trials,
@@ -135,7 +140,7 @@ def _search(
             base=base,
             present=_present(plan),
             margin=config.batch_size_margin,
-            on_trial=functools.partial(_tell, context),
+            on_trial=on_trial,
         )
 
 
@@ -197,12 +202,13 @@ def _first_guess(context: "TuningContext", plan: "SearchPlan", budget: "Budget |
     return guess
 
 
-def _save_plot(context: "TuningContext", trials: list[BatchSizeTrial], budget: int | None, chosen: int) -> Path | None:
-    from lit_autotune.search.plot import DEFAULT_PATH, plot_memory
+def save_plot(context: "TuningContext", result: "BatchSizeResult") -> Path | None:
+    """Save the plot of a result, if there is anything to see."""
+    from lit_autotune.report.batch_size_plot import DEFAULT_PATH
 
-    if all(trial.peak_bytes is None for trial in trials):
+    if all(trial.peak_bytes is None and trial.samples_per_second is None for trial in result.trials):
         return None
-    return context.save_figure(lambda: plot_memory(trials, budget, chosen), "batch_size_plot_path", DEFAULT_PATH)
+    return context.save_figure(lambda: result.plot(context.config.plot_style), "batch_size_plot_path", DEFAULT_PATH)
 
 
 @hookimpl

@@ -13,10 +13,22 @@ if TYPE_CHECKING:
 
 def run(context: "TuningContext", plan: Any) -> "Comparison":
     """Compare, and have the best values applied."""
+    before = dict(context.results)
     comparison = Comparer(context).run()
+    _draw_again(context, before)
     if not comparison.values:
         context.console.line(f"Comparison: {comparison.verdict}")
     return comparison
+
+
+def _draw_again(context: "TuningContext", before: dict[str, Any]) -> None:
+    """Have the plots mark the values that the training gets, where these are others than were found."""
+    from lit_autotune.builtin import batch_size_step, learning_rate_step
+
+    for name, step in (("batch_size", batch_size_step), ("learning_rate", learning_rate_step)):
+        result = context.results.get(name)
+        if result is not None and result is not before.get(name) and result.plot_path:
+            step.save_plot(context, result)
 
 
 @hookimpl

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lit_autotune.copies.attributes import LEARNING_RATE_NAMES, Setting, find_batch_size, find_setting
-from lit_autotune.curves.points import LRSuggestion
-from lit_autotune.curves.schedules import convert, wanted_kind
+from lit_autotune.curves.schedules import wanted_kind
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.types import LRCurve, TuningStep
+from lit_autotune.types import TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.comparison.rate_search import RatePlan
     from lit_autotune.copies.dry_run import DryRun
-    from lit_autotune.planning.plan import TrainingPlan
     from lit_autotune.report.results import LearningRateResult
     from lit_autotune.tuning.context import TuningContext
 
@@ -110,13 +108,12 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
     from lit_autotune.comparison.first_steps import announce
     from lit_autotune.comparison.rate_search import find_rate
     from lit_autotune.report.results import LearningRateResult
+    from lit_autotune.tuning.applied import as_applied
 
     config, console = context.config, context.console
-    training = _training(context, plan)
+    training = as_applied(context, plan.training)
     announce(context, training)
     found = find_rate(context, plan, {}, training)
-    raced = convert(found.rate, plan.kind, "constant") if found.races and found.rate is not None else None
-    plot_path = _save_plot(context, found.curve, found.suggestions, raced)
     name = "max_lr" if plan.kind == "max_lr" else "learning rate"
     if found.rate is None:
         console.warn(f"all races diverged; {_instead(plan)}; lower lr_min and lr_max")
@@ -124,9 +121,7 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
     console.line(f"✓ Suggested {name}: {suggested:.2e}", "bold green")
     is_better_than_nothing = found.rate is not None or plan.old is None
     applied = is_better_than_nothing and config.update_model_lr and _apply(context, plan, suggested)
-    if plot_path:
-        console.line(f"  LR finder plot saved to: {plot_path}")
-    return LearningRateResult(
+    result = LearningRateResult(
         suggester=config.lr_suggester,
         old=None if plan.setting is None else plan.setting.value,
         chosen=plan.old if found.rate is None and plan.old is not None else suggested,
@@ -140,8 +135,11 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
         races=found.races,
         extra_steps=found.steps - len(found.curve.losses),
         step_seconds=found.step_seconds,
-        plot_path=plot_path,
     )
+    plot_path = save_plot(context, result)
+    if plot_path:
+        console.line(f"  LR finder plot saved to: {plot_path}")
+    return result.model_copy(update={"plot_path": plot_path})
 
 
 def _apply(context: "TuningContext", plan: "RatePlan", value: float) -> bool:
@@ -157,23 +155,18 @@ def _apply(context: "TuningContext", plan: "RatePlan", value: float) -> bool:
     return True
 
 
-def _training(context: "TuningContext", plan: "RatePlan") -> "TrainingPlan":
-    """The training to come, with the batch size found if there is one."""
-    size = context.results.get("batch_size")
-    return plan.training if size is None else plan.training.resized(size.chosen)
-
-
 def _instead(plan: "RatePlan") -> str:
     return "the lowest of their rates is taken" if plan.old is None else f"{plan.old:.2e} stays"
 
 
-def _save_plot(
-    context: "TuningContext", curve: LRCurve, suggestions: tuple[LRSuggestion, ...], raced: float | None = None
-) -> Path | None:
-    from lit_autotune.curves.plot import DEFAULT_PATH, plot_lr_curve
+def save_plot(context: "TuningContext", result: "LearningRateResult") -> Path | None:
+    """Save the plot of a result."""
+    from lit_autotune.curves.plot import DEFAULT_PATH
 
-    chosen = context.config.lr_suggester
-    return context.save_figure(lambda: plot_lr_curve(curve, suggestions, chosen, raced), "lr_plot_path", DEFAULT_PATH)
+    config = context.config
+    return context.save_figure(
+        lambda: result.plot(config.plot_style, config.lr_plot_rules), "lr_plot_path", DEFAULT_PATH
+    )
 
 
 @hookimpl

@@ -20,12 +20,21 @@ from lit_autotune._version import __version__
 from lit_autotune.cache.store import Fingerprint
 from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import Values
+from lit_autotune.copies.callbacks import that_act
 from lit_autotune.copies.dry_run import dry_run
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.internals.packages import is_lightnings
 from lit_autotune.internals.trainers import facts
 
-NO_MATTER = {"verbose", "is_debug", "batch_size_plot_path", "lr_plot_path", "cache"}
+NO_MATTER = {
+    "verbose",
+    "is_debug",
+    "batch_size_plot_path",
+    "lr_plot_path",
+    "lr_plot_rules",
+    "plot_style",
+    "cache",
+}
 """Settings that change nothing in the values found."""
 
 TRAINERS = (
@@ -106,7 +115,7 @@ def _arguments(owner: Any) -> dict[str, Any]:
 
 
 def _callbacks(trainer: Any) -> dict[str, Any]:
-    return {f"callback {_name(callback)}": describe(callback) for callback in trainer.callbacks}
+    return {f"callback {_name(callback)}": describe(callback) for callback in that_act(trainer.callbacks)}
 
 
 def _data(sandbox: Sandbox, values: Values) -> dict[str, Any]:

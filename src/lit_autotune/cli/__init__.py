@@ -6,12 +6,14 @@ No module here imports torch or Lightning before a command needs them, so that `
 
 import argparse
 import os
+import select
 import sys
 from collections.abc import Sequence
 
 from lit_autotune._version import __version__
 from lit_autotune.cli import cache, config, estimate, fit, init, plugins, suggest, tune
 from lit_autotune.cli.objects import for_lightning, unknown_to_all
+from lit_autotune.cli.parser import Parser
 from lit_autotune.errors import AutotuneError, ExitCode
 from lit_autotune.tuning.tracebacks import fold
 
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         An :class:`~lit_autotune.errors.ExitCode`. Exceptions of the user's own code come out with their traceback.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="autotune",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -56,16 +58,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     _complete(parser)
     arguments, unknown = parser.parse_known_args(for_lightning(sys.argv[1:] if argv is None else argv))
     if wrong := unknown_to_all(unknown, arguments):
-        parser.error(f"unrecognized arguments: {' '.join(wrong)}")
+        arguments.parser.refuse(wrong)
     arguments.unknown = unknown
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except AutotuneError as error:
         print(f"autotune: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return ExitCode.UNEXPECTED
         if not getattr(arguments, "is_debug", False):
             fold(error)
         raise
@@ -86,6 +91,19 @@ def _complete(parser: argparse.ArgumentParser) -> None:
     except ImportError:
         sys.exit(1)  # the shell shows file names then
     argcomplete.autocomplete(parser, exit_method=sys.exit)
+
+
+def _nobody_reads() -> bool:
+    """Whether it is our own output that nobody reads any more, as after ``| head``; then the rest goes nowhere."""
+    try:
+        number, poll = sys.stdout.fileno(), select.poll()
+    except (AttributeError, OSError, ValueError):  # Windows has no such pipes, and a test's output is none
+        return False
+    poll.register(number, 0)
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return True
 
 
 def _interrupted() -> ExitCode:

@@ -3,6 +3,7 @@
 import argparse
 
 from lit_autotune.cli import common
+from lit_autotune.cli.flags import add_settings_options
 from lit_autotune.report.tables import show_rows
 
 
@@ -14,7 +15,7 @@ def add_parser(commands: "common.Commands") -> None:
         "Show every field, its value and where the value came from.",
         "  autotune config --lr-min 1e-6\n  LIT_AUTOTUNE_LR_MAX=0.1 autotune config",
     )
-    common.add_settings_options(parser)
+    add_settings_options(parser)
     parser.set_defaults(run=run)
 
 

@@ -3,6 +3,7 @@
 import argparse
 
 from lit_autotune.cli import common
+from lit_autotune.cli.flags import add_settings_options
 from lit_autotune.cli.objects import add_target_options, make_experiment, no_arguments
 from lit_autotune.errors import BatchSizeError
 
@@ -24,7 +25,7 @@ def add_parser(commands: "common.Commands") -> None:
         metavar="SIZE",
         help="memory of the device, e.g. 24GiB (may be repeated)",
     )
-    common.add_settings_options(parser)
+    add_settings_options(parser)
     parser.set_defaults(run=run)
 
 

@@ -24,5 +24,5 @@ def run(arguments: argparse.Namespace) -> None:
     """Tune as the settings say, then train, and test if the config asks for it."""
     settings = common.load_settings(arguments)
     silent = all(settings.sources[name] == "default" for name in SWITCHES)
-    experiment, *objects = tune_experiment(arguments, settings, dict.fromkeys(SWITCHES, True) if silent else {})
-    experiment.run(*objects)
+    project, *objects = tune_experiment(arguments, settings, dict.fromkeys(SWITCHES, True) if silent else {})
+    project.run(*objects)

@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 
 from lit_autotune.cli import common
+from lit_autotune.cli.flags import GROUPS
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.settings.layers import DEFAULT_FILE
@@ -30,6 +32,10 @@ class_path = "train.py:Data"
 """
 
 
+WIDTH = 100
+"""Characters of a line of comment."""
+
+
 def add_parser(commands: "common.Commands") -> None:
     """Add the subcommand."""
     parser = common.new_parser(commands, "init", "Write a commented configuration file.")
@@ -51,13 +57,16 @@ def run(arguments: argparse.Namespace) -> None:
 
 def config_template() -> str:
     """A configuration file that says all there is to say, with both tunings on."""
-    lines = []
-    for name, field in TunerConfig.model_fields.items():
-        if name == "options":
-            continue
-        switched_on = name.startswith("use_")
-        default = (field.examples or [None])[0] if field.default is None else field.default
-        value = "true" if switched_on else json.dumps(default)
-        setting = f"{name} = {value}"
-        lines.append(f"{setting if switched_on else '# ' + setting:<40}# {(field.description or '').replace('`', '')}")
+    lines: list[str] = []
+    for title, prefixes in (*GROUPS, ("steps of plugins", ("steps",))):
+        lines += ["", f"# --- {title} ---"]
+        for name, field in TunerConfig.model_fields.items():
+            if not name.startswith(prefixes):
+                continue
+            text = (field.description or "").replace("`", "")
+            lines += textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="#   ")
+            switched_on = name.startswith("use_")
+            default = field.get_default(call_default_factory=True)
+            value = "true" if switched_on else json.dumps((field.examples or [None])[0] if default is None else default)
+            lines.append(f"{'' if switched_on else '# '}{name} = {value}")
     return HEAD + "\n".join(lines) + "\n" + TAIL

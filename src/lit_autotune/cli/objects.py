@@ -13,8 +13,11 @@ from lit_autotune.errors import ConfigError
 if TYPE_CHECKING:
     from lit_autotune.settings.experiment import ExperimentConfig
     from lit_autotune.settings.layers import TunerSettings
-    from lit_autotune.settings.lightning_cli import LightningProject
+    from lit_autotune.settings.project import Project
 
+
+IN_PLACE = Path()
+"""What ``--write`` without a FILE stands for: the files that the values stand in."""
 
 LIGHTNINGS = re.compile(r"--(model|data|trainer|optimizer|[\w-]+[._][\w.-]*)\+?")
 """Options of Lightning's parser; ``+`` appends to a list."""
@@ -53,9 +56,10 @@ class _Former(argparse.Action):
         parser.error(f"{option_string} is now {FORMER[option_string or '']}")
 
 
-def add_lightning_option(parser: argparse.ArgumentParser) -> None:
-    """The YAML files of a LightningCLI project."""
-    parser.add_argument(
+def add_project_options(parser: argparse.ArgumentParser) -> None:
+    """The YAML files of a LightningCLI or Hydra project."""
+    project = parser.add_mutually_exclusive_group()
+    project.add_argument(
         "--lightning-config",
         action="append",
         type=Path,
@@ -63,24 +67,48 @@ def add_lightning_option(parser: argparse.ArgumentParser) -> None:
         help="YAML file of a LightningCLI project (may be repeated; later ones are above earlier ones); further "
         "arguments such as --model.lr=0.1 go to Lightning's parser",
     )
+    project.add_argument(
+        "--hydra",
+        type=Path,
+        metavar="FOLDER/NAME",
+        help="configuration of a Hydra project, such as configs/train; further words such as data.batch_size=64 are "
+        "overrides for Hydra",
+    )
 
 
-def make_project(
-    arguments: argparse.Namespace, settings: "TunerSettings", switched_on: dict[str, bool]
-) -> "ExperimentConfig | LightningProject":
-    """What is to be tuned: a LightningCLI project if its files are given, else an experiment.
+def make_project(arguments: argparse.Namespace, settings: "TunerSettings", switched_on: dict[str, bool]) -> "Project":
+    """What is to be tuned: a Hydra or LightningCLI project if its files are given, else an experiment.
 
     Raises:
         ConfigError: If there is no module in it, or what it needs is not installed.
     """
-    if not arguments.lightning_config:
-        return make_experiment(arguments, settings, switched_on)
-    from lit_autotune.settings.lightning_cli import LightningProject
-
     tuner_config = settings.config.model_copy(update=switched_on)
-    targets = (arguments.module, arguments.datamodule)
-    words = [*arguments.unknown, *([f"--ckpt_path={checkpoint}"] if (checkpoint := _checkpoint(arguments)) else [])]
-    return LightningProject(arguments.lightning_config, words, tuner_config, *targets)
+    if arguments.hydra:
+        from lit_autotune.settings.hydra_project import HydraProject
+
+        own = (arguments.seed, arguments.max_epochs, _checkpoint(arguments))
+        return HydraProject(arguments.hydra, _overrides(arguments), tuner_config, *own)
+    if arguments.write == IN_PLACE:
+        raise ConfigError("--write: add the FILE to write the values into")
+    if arguments.lightning_config:
+        from lit_autotune.settings.lightning_cli import LightningProject
+
+        targets = (arguments.module, arguments.datamodule)
+        words = [*arguments.unknown, *([f"--ckpt_path={checkpoint}"] if (checkpoint := _checkpoint(arguments)) else [])]
+        return LightningProject(arguments.lightning_config, words, tuner_config, *targets)
+    return make_experiment(arguments, settings, switched_on)
+
+
+def _overrides(arguments: argparse.Namespace) -> list[str]:
+    """All words of the command line that belong to no option; one may stand where ``--write`` has a FILE elsewhere."""
+    words = [arguments.module, arguments.datamodule, arguments.trainer, *arguments.unknown]
+    written = arguments.write
+    if written not in (None, IN_PLACE):
+        if "=" not in str(written) and not str(written).startswith("~"):
+            raise ConfigError(f"--write {written}: takes no FILE with --hydra; values go into the project's own files")
+        words.append(str(written))
+        arguments.write = IN_PLACE
+    return [word for word in words if word]
 
 
 def make_experiment(
@@ -175,6 +203,8 @@ def for_lightning(argv: Sequence[str]) -> list[str]:
 
 
 def unknown_to_all(words: Sequence[str], arguments: argparse.Namespace) -> list[str]:
-    """Arguments that neither we know nor, as far as that can be told, Lightning's parser."""
+    """Arguments that neither we know nor, as far as that can be told, Lightning's parser or Hydra."""
+    if getattr(arguments, "hydra", None):
+        return [word for word in words if word.startswith("-")]
     is_lightning = bool(getattr(arguments, "lightning_config", None))
     return [word for word in words if not (is_lightning and LIGHTNINGS.fullmatch(word.partition("=")[0]))]

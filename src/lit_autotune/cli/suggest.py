@@ -1,11 +1,12 @@
 """``autotune suggest``: read a saved curve again, without training."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from lit_autotune._shared.text import first_problem
+from lit_autotune._shared.problems import first_problem
 from lit_autotune.cli import common
 from lit_autotune.errors import ConfigError
 from lit_autotune.report.results import LearningRateResult, TuningReport
@@ -21,7 +22,7 @@ def add_parser(commands: "common.Commands") -> None:
     )
     parser.add_argument("report", type=Path, help="what 'autotune tune --report FILE' wrote")
     parser.add_argument("--suggester", metavar="NAME", help="the rule to mark (default: the report's)")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw it (default: the report's plot)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw it (default: REPORT_NAME.png)")
     common.add_plugin_option(parser)
     parser.set_defaults(run=run)
 
@@ -33,12 +34,16 @@ def run(arguments: argparse.Namespace) -> None:
     name = arguments.suggester or result.suggester
     registry.suggester(name)
     from lit_autotune._shared.figures import save
-    from lit_autotune.curves.plot import DEFAULT_PATH, plot_lr_curve
-    from lit_autotune.curves.schedules import convert
+    from lit_autotune.curves.plot import plot_lr_curve
     from lit_autotune.range_test.suggestions import pick, suggest_all
 
     suggestions = suggest_all(
-        result.curve, registry.suggesters, report.config.options, lambda text: print(f"warning: {text}")
+        result.curve,
+        registry.suggesters,
+        report.config.options,
+        lambda text: print(f"autotune: warning: {text}", file=sys.stderr),
+        registry,
+        chosen=name,
     )
     width = max(len(suggestion.suggester) for suggestion in suggestions)
     for suggestion in suggestions:
@@ -47,10 +52,12 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{'*' if is_chosen else ' '} {suggestion.suggester.ljust(width)}  {answer}  {suggestion.quality}")
         for reason in suggestion.reasons if is_chosen or suggestion.value is None else ():
             print(f"    {reason}")
-    path = arguments.plot or result.plot_path or DEFAULT_PATH
+    # Beside the report, and named after the rule: the plot of the tuning itself stays.
+    path = arguments.plot or arguments.report.with_name(f"{arguments.report.stem}_{name}.png")
     try:
-        raced = convert(result.suggested, result.kind, "constant") if result.races and result.suggested else None
-        print(f"plot saved to {save(plot_lr_curve(result.curve, suggestions, name, raced), path)}")
+        config = report.config
+        figure = plot_lr_curve(result.curve, suggestions, name, style=config.plot_style, rules=config.lr_plot_rules)
+        print(f"plot saved to {save(figure, path)}")
     except (OSError, ValueError) as error:
         raise ConfigError(f"--plot {path}: cannot be written: {error}") from error
     pick(suggestions, name)

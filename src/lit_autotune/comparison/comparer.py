@@ -12,6 +12,7 @@ from lit_autotune.errors import LRSuggestionError
 from lit_autotune.planning.preview import Preview, fall
 from lit_autotune.planning.races import FACTOR
 from lit_autotune.report.results import Comparison
+from lit_autotune.tuning.applied import as_applied
 
 if TYPE_CHECKING:
     from lit_autotune.comparison.rate_search import RatePlan
@@ -80,7 +81,7 @@ class Comparer:
         too high for the whole training.
         """
         size, rate, old_size, old_rate = self._size, self._rate, self._old_size, self._old_rate
-        training = (self._rate_plan or self._size_plan).training
+        training = as_applied(self._context, (self._rate_plan or self._size_plan).training)
         new_size = size.chosen if size else None
         kept_size = old_size or new_size
         present = training.resized(kept_size) if kept_size else training
@@ -189,7 +190,7 @@ class Comparer:
         """The result in one line."""
         if best is candidates[0]:
             stay = "The present values stay" if best.name == "present" else "The present batch size stays"
-            return f"{stay}, {best.values}: the new ones are {_listed(candidates[1:])}"
+            return f"{stay}, {best.values}: {_listed(candidates[1:])}"
         why = f"{best.verdict} than the present values" if best.verdict == "better" else best.verdict
         size = next((c for c in candidates if c.size != best.size and c.name.startswith("new")), None)
         return f"{best.values}: {why}" + (
@@ -198,4 +199,4 @@ class Comparer:
 
 
 def _listed(candidates: list[Candidate]) -> str:
-    return " and ".join(dict.fromkeys(candidate.verdict for candidate in candidates))
+    return ", ".join(f"{candidate.name} is {candidate.verdict}" for candidate in candidates)

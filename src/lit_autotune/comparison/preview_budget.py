@@ -9,6 +9,7 @@ from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.planning.preview import MOST_SHARE, preview_steps, proof
 from lit_autotune.planning.races import RUNS
+from lit_autotune.tuning.applied import is_size_settled
 from lit_autotune.types import BatchSizeTrial
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def is_in_question(config: TunerConfig) -> bool:
 def compared_size(context: "TuningContext") -> int | None:
     """The present batch size, if the one found is to be measured against it."""
     size = context.results.get("batch_size")
+    if is_size_settled(context):
+        return None
     if size is None or size.old is None or size.old == size.chosen or not is_in_question(context.config):
         return None
     fits = any(trial.fits and trial.batch_size == size.old for trial in size.trials)

@@ -85,6 +85,7 @@ def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training
 
     Raises:
         LRSuggestionError: If the chosen suggester has no answer; carries the curve.
+        PluginError: If it fails.
     """
     config, console = context.config, context.console
     suggester = context.registry.suggester(config.lr_suggester)
@@ -92,9 +93,10 @@ def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training
         context.sandbox, {**plan.start, **values}, plan.scales, config.lr_optimizer_index, config.lr_monitor
     )
     curve = run_range_test(training, config, console)
+    registry = context.registry
+    answers = suggest_all(curve, registry.suggesters, config.options, console.warn, registry, suggester.name)
     suggestions = tuple(
-        answer.model_copy(update={"reasons": tuple(map(console.wording, answer.reasons))})
-        for answer in suggest_all(curve, context.registry.suggesters, config.options, console.warn)
+        answer.model_copy(update={"reasons": tuple(map(console.wording, answer.reasons))}) for answer in answers
     )
     try:
         picked = pick(suggestions, suggester.name)

@@ -49,6 +49,11 @@ def to_copy(callbacks: Iterable[Any]) -> list[Any]:
     return [callback for callback in callbacks if _hooks_to_run(callback) is not None]
 
 
+def that_act(callbacks: Iterable[Any]) -> list[Any]:
+    """The callbacks of which a trial runs anything."""
+    return [callback for callback in callbacks if _hooks_to_run(callback)]
+
+
 def prepare(copied: Any, in_a_fit: bool) -> Any:
     """Leave a copied callback only the hooks that a trial runs.
 

@@ -1,5 +1,6 @@
 """What users keep settings in: reading, changing and walking through modules, mappings, records and partials."""
 
+import copy
 import dataclasses
 import functools
 import sys
@@ -113,7 +114,7 @@ def _set(container: Any, name: str, value: Any) -> None:
 
 
 def _replaced(record: Any, path: tuple[str, ...], value: Any) -> Any:
-    """A copy of a partial or a frozen record with one value changed, at any depth.
+    """A copy of a partial, a frozen record or a read-only configuration with one value changed, at any depth.
 
     Raises:
         TypeError: If it is neither, so that the value cannot be changed at all.
@@ -134,4 +135,10 @@ def _replaced(record: Any, path: tuple[str, ...], value: Any) -> Any:
         return sys.modules["attr"].evolve(record, **{name: new})
     if isinstance(record, tuple) and hasattr(record, "_replace"):
         return record._replace(**{name: new})
+    omegaconf = sys.modules.get("omegaconf")
+    if omegaconf and isinstance(record, omegaconf.DictConfig):
+        config: Any = copy.deepcopy(record)
+        with omegaconf.read_write(config):
+            config[name] = new
+        return config
     raise TypeError(f"{name} of {type(record).__name__} is read-only")

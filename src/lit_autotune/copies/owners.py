@@ -29,6 +29,11 @@ class Copies:
         """Module and datamodule by role."""
         return owners(self.module, self.datamodule)
 
+    @property
+    def places(self) -> dict[str, Any]:
+        """What settings are written to: module and datamodule, and the Trainer."""
+        return {**self.owners, "trainer": self.trainer}
+
     def wrap(self, hook: str, wrapper: Callable[..., Any], role: str = "module") -> None:
         """Replace a hook of the copy by ``wrapper(original, *args)``."""
         owner = self.owners[role]

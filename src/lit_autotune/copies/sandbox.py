@@ -175,7 +175,7 @@ class Sandbox:
         present = {setting: setting.value for setting in self._written}
         for setting, value in {**present, **self.values, **(values or {})}.items():
             for place in setting.places:
-                write(copies.owners, place, value)
+                write(copies.places, place, value)
         copies.wrap("configure_callbacks", lambda original: self._prepared_callbacks(_listed(original())))
         for role, owner in copies.owners.items():
             copies.wrap("prepare_data", functools.partial(self._prepare_once, role), role)

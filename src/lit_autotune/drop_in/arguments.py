@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from lit_autotune._shared.text import Wording, first_problem
+from lit_autotune._shared.problems import first_problem
+from lit_autotune._shared.text import Wording
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 

@@ -116,9 +116,10 @@ class LRFinder:
         return self._points(skip_begin, skip_end) == measured
 
     def _read(self, curve: LRCurve) -> float | None:
-        rule = Registry.load().suggester(self.suggester)
+        registry = Registry.load()
+        rule = registry.suggester(self.suggester)
         try:
-            value = pick(suggest_all(curve, [rule], {}, lambda text: None), rule.name)
+            value = pick(suggest_all(curve, [rule], {}, lambda text: None, registry, rule.name), rule.name)
         except LRSuggestionError as error:
             warnings.warn(wording("lr_find", LEARNING_RATE)(str(error)), stacklevel=3)
             return None

@@ -12,7 +12,7 @@ from lit_autotune.errors import ConfigError
 from lit_autotune.estimate.secant import largest_within
 from lit_autotune.estimate.twin import Twin
 from lit_autotune.internals.objects import check_objects, check_whole, uncompiled
-from lit_autotune.report.results import Estimate
+from lit_autotune.report.estimates import Estimate
 
 UNSEEN = (
     "workspaces of kernels",

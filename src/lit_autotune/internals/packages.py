@@ -17,7 +17,12 @@ def is_lightnings(module: str) -> bool:
 
 def lightning_package(value: Any, base: str) -> str | None:
     """The one of :data:`PACKAGES` whose ``Trainer``, ``LightningModule`` ... an object is; ``None`` if of neither."""
-    homes = [cls.__module__ for cls in type(value).__mro__ if cls.__name__ == base]
+    return lightning_class(type(value), base)
+
+
+def lightning_class(kind: type, base: str) -> str | None:
+    """The one of :data:`PACKAGES` whose ``Trainer``, ``LightningModule`` ... a class is; ``None`` if of neither."""
+    homes = [cls.__module__ for cls in kind.__mro__ if cls.__name__ == base]
     return next((package for package in PACKAGES for home in homes if home.startswith(package + ".")), None)
 
 

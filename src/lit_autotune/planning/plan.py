@@ -53,10 +53,17 @@ class TrainingPlan(Record):
         batches = self.batches_per_epoch
         if batches is not None and self.batch_size and not self.batches_are_fixed:
             batches = math.ceil(batches * self.batch_size / batch_size)
+        return self._planned(batches, batch_size, self.accumulate_grad_batches)
+
+    def accumulating(self, batches: int) -> "TrainingPlan":
+        """The same training with so many batches for an optimizer step."""
+        return self._planned(self.batches_per_epoch, self.batch_size, batches)
+
+    def _planned(self, batches: float | None, batch_size: int | None, accumulate: int) -> "TrainingPlan":
         return plan_training(
             batches,
             batch_size,
-            accumulate=self.accumulate_grad_batches,
+            accumulate=accumulate,
             devices=self.devices,
             max_epochs=self.max_epochs,
             max_steps=self.max_steps,

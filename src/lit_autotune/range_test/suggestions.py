@@ -2,18 +2,23 @@
 
 import math
 import numbers
+import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
-from lit_autotune._shared.text import first_line, first_problem
+from lit_autotune._shared import foreign
+from lit_autotune._shared.foreign import call_foreign, named_when_slow
+from lit_autotune._shared.problems import first_problem
+from lit_autotune._shared.text import first_line
 from lit_autotune.config import TunerConfig
 from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.curves.quality import judge
 from lit_autotune.errors import ConfigError, LRSuggestionError, PluginError
-from lit_autotune.registry.registry import Registry, bind_options
+from lit_autotune.registry.options import bind_options
+from lit_autotune.registry.registry import Registry
 from lit_autotune.types import LRCurve, LRSuggester
 
 MIN_POINTS = 5
@@ -35,10 +40,14 @@ def suggest_lr(lrs: Iterable[float], losses: Iterable[float], suggester: str | N
     Raises:
         ConfigError: If the numbers are no curve.
         UnknownNameError: If no loaded plugin provides the rule.
+        PluginError: If the rule fails.
     """
-    rule = Registry.load().suggester(suggester or TunerConfig().lr_suggester)
+    registry = Registry.load()
+    rule = registry.suggester(suggester or TunerConfig().lr_suggester)
     curve = _curve(lrs, losses)
-    (suggestion,) = suggest_all(curve, [rule], {}, lambda text: warnings.warn(text, stacklevel=2))
+    (suggestion,) = suggest_all(
+        curve, [rule], {}, lambda text: warnings.warn(text, stacklevel=2), registry, chosen=rule.name
+    )
     return suggestion
 
 
@@ -56,13 +65,35 @@ def suggest_all(
     suggesters: Sequence[LRSuggester],
     options: dict[str, dict[str, Any]],
     warn: Callable[[str], None],
+    registry: Registry | None = None,
+    chosen: str = "",
 ) -> tuple[LRSuggestion, ...]:
-    """Every suggester's answer. One that fails is warned about and has none; the others go on."""
-    return tuple(_suggest(curve, suggester, options, warn) for suggester in suggesters)
+    """Every suggester's answer. One that fails is warned about and has none; the others go on.
+
+    Args:
+        curve: What they read.
+        suggesters: Whom to ask.
+        options: The user's tables of options, by name.
+        warn: Told of those that failed, or took long.
+        registry: Where they come from, to name their plugins.
+        chosen: Name of the one that is needed.
+
+    Raises:
+        PluginError: If the one that is needed fails.
+    """
+    registry = registry or Registry()
+    return tuple(
+        _suggest(curve, suggester, options, warn, registry, suggester.name == chosen) for suggester in suggesters
+    )
 
 
 def _suggest(
-    curve: LRCurve, suggester: LRSuggester, options: dict[str, dict[str, Any]], warn: Callable[[str], None]
+    curve: LRCurve,
+    suggester: LRSuggester,
+    options: dict[str, dict[str, Any]],
+    warn: Callable[[str], None],
+    registry: Registry,
+    is_chosen: bool,
 ) -> LRSuggestion:
     points = len(curve.finite()[0])
     if points < MIN_POINTS:
@@ -70,21 +101,40 @@ def _suggest(
             suggester,
             f"only {points} of {len(curve.losses)} steps had a finite loss; lower lr_min, or look for NaN in the data",
         )
+    start = time.perf_counter()
     try:
-        value = suggester.suggest(curve, **bind_options(suggester, options))
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-            raise PluginError(f"it returned {value!r}, not a positive number")
+        with named_when_slow(f"still waiting for {registry.title(suggester)}"):
+            value = rate_of(call_foreign(suggester.suggest, curve, **bind_options(suggester, options)))
     except LRSuggestionError as error:
         return _no_answer(suggester, first_line(error))
-    except (Exception, SystemExit) as error:  # a suggester is foreign code
-        reason = f"failed with {type(error).__name__}: {first_line(error)}"
-        warn(f"suggester {suggester.name!r} {reason}")
-        return _no_answer(suggester, reason)
-    value = float(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a suggester is foreign code
+        if is_chosen and isinstance(error, ConfigError):  # of the user's options
+            raise
+        fault = registry.blame(suggester, "failed", error)
+        if is_chosen:
+            raise fault from error
+        warn(str(fault))
+        return _no_answer(suggester, f"failed with {type(error).__name__}: {first_line(error)}")
+    finally:
+        if (seconds := time.perf_counter() - start) > foreign.PATIENCE:
+            warn(f"{registry.title(suggester)} took {seconds:.0f} s to read the curve")
     reasons = judge(curve, value)
     return LRSuggestion(
         suggester=suggester.name, value=value, quality="doubtful" if reasons else "good", reasons=reasons
     )
+
+
+def rate_of(value: object) -> float:
+    """What a suggester returned, as a number.
+
+    Raises:
+        PluginError: If it is no positive finite number. Those of NumPy are numbers, too.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
+        raise PluginError(f"suggest must return a positive number, not {value!r}")
+    return float(value)
 
 
 def _no_answer(suggester: LRSuggester, reason: str) -> LRSuggestion:

@@ -87,6 +87,6 @@ def _sweep(
             console.debug(f"  lr {rate:.3e}  loss {loss:.6g}")
 
         curve = training.sweep(rates, config.lr_early_stop_threshold, on_point, repeat)
-    if curve.diverged:
+    if curve.diverged and len(curve.losses) < len(rates):
         console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")
     return curve

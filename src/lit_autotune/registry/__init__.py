@@ -1,5 +1,6 @@
 """Finding plugins, loading them, and checking what they provide."""
 
-from lit_autotune.registry.registry import Registry, bind_options
+from lit_autotune.registry.options import bind_options
+from lit_autotune.registry.registry import Registry
 
 __all__ = ["Registry", "bind_options"]

@@ -1,5 +1,6 @@
 """What the registry needs to judge plugins: entry points, checks of records, errors in one line."""
 
+import inspect
 import re
 from dataclasses import fields
 from typing import Any, get_args
@@ -12,6 +13,19 @@ from lit_autotune._shared.text import did_you_mean, first_line
 from lit_autotune.curves.schedules import RateKind
 from lit_autotune.errors import PluginError
 
+NEWER = "; it needs a newer lit-autotune, or misspells something"
+"""What a plugin that knows more than this version looks like."""
+
+
+def check_plugin(plugin: object) -> None:
+    """Raise :class:`PluginError` for what cannot be a plugin, whatever hooks it has."""
+    if plugin is None:
+        raise PluginError("it is None")
+    if inspect.isclass(plugin):
+        raise PluginError("its entry point leads to a class; it must lead to a module, or to an object with hooks")
+    if type(plugin).__hash__ is None:
+        raise PluginError(f"its {type(plugin).__name__} cannot be hashed; make the dataclass frozen, or no dataclass")
+
 
 def check_record(record: object, kind: Any, hook: str) -> None:
     """Raise :class:`PluginError` if a record is not what a registration hook must return."""
@@ -21,10 +35,10 @@ def check_record(record: object, kind: Any, hook: str) -> None:
     name = values["name"]
     if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
         raise PluginError(f"{hook}: {name!r} is no valid name; use letters, digits, '-' and '_'")
-    for attribute in ("search", "suggest", "run", "is_enabled"):
+    for attribute in ("search", "suggest", "run"):
         if not callable(values.get(attribute, describe)):
             raise PluginError(f"{hook}: {attribute} of {name!r} is not callable")
-    for attribute in ("check", "prepare"):
+    for attribute in ("check", "prepare", "is_enabled"):
         if not (values.get(attribute) is None or callable(values[attribute])):
             raise PluginError(f"{hook}: {attribute} of {name!r} is neither None nor callable")
     options = values["options"]
@@ -48,6 +62,16 @@ def validation_text(error: pluggy.PluginValidationError) -> str:
     text = " ".join(str(error).split())
     text = text.replace(f" in plugin {error.plugin!r}", "")
     if unknown := re.fullmatch(r"unknown hook '(\w+)'", text):
-        hooks = [name for name in vars(hookspecs) if name.startswith(hookspecs.PROJECT)]
-        return f"{text}{did_you_mean(unknown[1], hooks)}"
-    return text.split(": ", 1)[-1] if text.startswith("Plugin ") else text
+        # Without what all names begin with, which would make any two of them alike.
+        prefix = f"{hookspecs.PROJECT}_"
+        hooks = {name.removeprefix(prefix): name for name in vars(hookspecs) if name.startswith(prefix)}
+        hint = did_you_mean(unknown[1].removeprefix(prefix), hooks)
+        return text + (hint.replace("mean '", f"mean '{prefix}") or NEWER)
+    text = text.split(": ", 1)[-1] if text.startswith("Plugin ") else text
+    return text + NEWER if "can not be found in the hookspec" in text else text
+
+
+def check_notification(name: str, wraps: bool) -> None:
+    """Raise :class:`PluginError` for a wrapper around a notification: there is nothing to wrap, it would never run."""
+    if wraps and name not in hookspecs.REGISTRATION_HOOKS:
+        raise PluginError(f"{name} is a notification and cannot be a wrapper; leave out wrapper=True")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lit_autotune import hookspecs
 
@@ -20,6 +20,9 @@ class PluginStatus:
         status: Whether it is in use.
         error: Why it is not, in one line.
         provides: What it registered, e.g. ``"suggester steepest"``.
+        notes: What is not in order, though it is in use.
+        module: The Python module of the entry point.
+        traceback: Of the error, if it failed.
     """
 
     name: str
@@ -28,23 +31,48 @@ class PluginStatus:
     status: Literal["loaded", "blocked", "failed"] = "loaded"
     error: str = ""
     provides: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    module: str = ""
+    traceback: str = ""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What it can be blocked by."""
+        return self.name, f"{self.distribution}:{self.name}"
 
     def __str__(self) -> str:
         return f"plugin {self.name!r} of {self.distribution} {self.version}".rstrip()
 
 
-def find_entry_points() -> list[tuple[metadata.EntryPoint, PluginStatus]]:
+class FoundPlugin(NamedTuple):
+    """An installed entry point, before it is imported.
+
+    Attributes:
+        entry_point: The entry point.
+        requirements: What its distribution requires.
+        status: What will become of it.
+    """
+
+    entry_point: metadata.EntryPoint
+    requirements: list[str]
+    status: PluginStatus
+
+
+def find_entry_points() -> list[FoundPlugin]:
     """Entry points of our group, our own first, then by distribution: the order must not depend on ``sys.path``."""
-    found: dict[tuple[str, str], tuple[metadata.EntryPoint, PluginStatus]] = {}
+    found: dict[tuple[str, str], FoundPlugin] = {}
     for distribution in metadata.distributions():
         try:
             own = distribution.entry_points.select(group=hookspecs.PROJECT)
             name = distribution.metadata["Name"] if own else ""
             version = distribution.version if own else ""
+            requirements = list(distribution.requires or ()) if own else []
         except Exception:  # broken metadata of any installed distribution, most of them no plugins of ours
             continue
         for entry_point in own if name else ():
-            status = PluginStatus(entry_point.name, name, version)
+            status = PluginStatus(entry_point.name, name, version, module=entry_point.value.partition(":")[0].strip())
             # The first on sys.path is the one that imports: an older copy further down does not count.
-            found.setdefault((name.lower().replace("_", "-"), entry_point.name), (entry_point, status))
+            found.setdefault(
+                (name.lower().replace("_", "-"), entry_point.name), FoundPlugin(entry_point, requirements, status)
+            )
     return [found[key] for key in sorted(found, key=lambda key: (key[0] != OWN_DISTRIBUTION, key))]

@@ -1,11 +1,12 @@
-"""What a user sees while tuning: rich in a terminal, plain lines in a log file, nothing if not verbose."""
+"""What a user sees while tuning: rich in a terminal or notebook, plain lines in a log file, nothing if not verbose."""
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from lit_autotune._shared.text import Wording
+from lit_autotune.report.bars import Bar, LineBar, terminal_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,25 +28,38 @@ class Console:
         from rich.console import Console as RichConsole
 
         self.verbose, self._debug, self.wording = verbose, debug, wording or Wording()
-        self._rich = RichConsole(highlight=False, markup=False, quiet=not verbose)
+        looks: dict[str, Any] = {"highlight": False, "markup": False, "quiet": not verbose}
+        self._rich = RichConsole(**looks)
+        self._in_notebook = self._rich.is_jupyter
+        if self._in_notebook:  # where rich makes an output of each line; what goes to standard output is one
+            self._rich = RichConsole(
+                **looks, force_jupyter=False, force_terminal=True, color_system="standard", width=LOG_WIDTH
+            )
+        self._bar = Bar()
         self.warnings: list[str] = []
 
     def line(self, text: str, style: str | None = None) -> None:
         """Print one line in the form of the guide."""
         from rich.text import Text
 
-        # Never wrapped: a log is searched line by line.
         prefix = f"[{self.wording.speaker}] "
         said = self._encodable(self.wording(text))
-        self._rich.print(Text.assemble((prefix, "dim"), (said, style or "")), soft_wrap=True)
+        self._bar.clear()
+        self._rich.print(Text.assemble((prefix, "dim"), (said, style or "")), soft_wrap=self._keeps_lines)
+
+    @property
+    def _keeps_lines(self) -> bool:
+        """Whether long lines stay whole: a log is searched line by line; a terminal would break them within words."""
+        return not self._rich.is_terminal or self._in_notebook
 
     def text(self, text: str) -> None:
         """Print a sentence as it is, without the guide's prefix."""
-        self._rich.print(text, soft_wrap=True)
+        self._rich.print(text, soft_wrap=self._keeps_lines or text.startswith(" "))  # lines to paste stay whole
 
     def banner(self, title: str) -> None:
         """Print a title between two rules."""
-        for text in ("=" * 60, title, "=" * 60):
+        width = 60 if self._keeps_lines else min(60, self._rich.width - len(f"[{self.wording.speaker}] "))
+        for text in ("=" * width, title, "=" * width):
             self.line(text, "bold cyan")
 
     def debug(self, text: str) -> None:
@@ -63,19 +77,30 @@ class Console:
             warnings.warn(text, stacklevel=2)
 
     @contextlib.contextmanager
-    def progress(self, description: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
-        """Show a live bar in a terminal. Yields a function that moves it on by one and says what is going on."""
-        if not self._rich.is_terminal or not self.verbose:
-            yield lambda text: None
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    def progress(self, description: str, total: int, unit: str = "steps", is_bound: bool = False) -> Iterator[Bar]:
+        """Show a live bar in a terminal or a notebook.
 
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(
-            *columns, TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=self._rich, transient=True
-        ) as bar:
-            task = bar.add_task(description, total=total, note="")
-            yield lambda text: bar.update(task, advance=1, note=text)
+        Args:
+            description: What is being done.
+            total: How many there are.
+            unit: Of what.
+            is_bound: Whether there may be fewer.
+
+        Yields:
+            What moves it: called when one is finished, with a note of what came of it.
+        """
+        if self._in_notebook and self.verbose:
+            self._bar = LineBar(description, total, unit)
+            try:
+                yield self._bar
+            finally:
+                self._bar.clear()
+                self._bar = Bar()
+        elif self._rich.is_terminal and self.verbose and not self._rich.is_dumb_terminal:
+            with terminal_bar(self._rich, description, total, unit, is_bound) as bar:
+                yield bar
+        else:
+            yield Bar()
 
     def table(self, table: "Table") -> None:
         """Print a table, in a log without its frame."""

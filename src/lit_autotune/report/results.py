@@ -2,20 +2,25 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from lit_autotune._shared.figures import PlotStyle
 from lit_autotune._shared.record import Record
 from lit_autotune.config import TunerConfig
 from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.curves.schedules import RateKind
 from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.planning.races import Heat
+from lit_autotune.report.shown import Shown, ShownReport
 from lit_autotune.types import BatchSizeTrial, LRCurve
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-class BatchSizeResult(Record):
+
+class BatchSizeResult(Shown):
     """Result of the batch-size step.
 
     Attributes:
@@ -48,8 +53,14 @@ class BatchSizeResult(Record):
     trials: tuple[BatchSizeTrial, ...]
     plot_path: Path | None = None
 
+    def plot(self, style: PlotStyle = "light") -> "Figure":
+        """Draw memory and throughput of all trials; a notebook shows the figure."""
+        from lit_autotune.report.batch_size_plot import plot_batch_sizes
 
-class LearningRateResult(Record):
+        return plot_batch_sizes(self.trials, self.budget_bytes, self.chosen, style)
+
+
+class LearningRateResult(Shown):
     """Result of the learning-rate step.
 
     Attributes:
@@ -85,6 +96,17 @@ class LearningRateResult(Record):
     step_seconds: float = 0.0
     plot_path: Path | None = None
 
+    def plot(self, style: PlotStyle = "light", rules: bool = True) -> "Figure":
+        """Draw the range test with the rate that the training gets; a notebook shows the figure.
+
+        Args:
+            style: Colours for a light or a dark page.
+            rules: Show what the other rules suggest.
+        """
+        from lit_autotune.report.rate_plot import plot_rate
+
+        return plot_rate(self, style, rules)
+
 
 class ComparedValues(Record):
     """Some values, and what a preview of the training with them came to.
@@ -110,7 +132,7 @@ class ComparedValues(Record):
     verdict: str = ""
 
 
-class Comparison(Record):
+class Comparison(Shown):
     """Previews of the training with the values before and those found.
 
     Attributes:
@@ -133,7 +155,55 @@ class Comparison(Record):
     verdict: str
 
 
-class TuningReport(Record):
+class AppliedValue(Record):
+    """A value that a step had written to the user's objects.
+
+    Attributes:
+        step: Name of the step.
+        places: Where it was written, e.g. ``"trainer.accumulate_grad_batches"``.
+        old: The value before.
+        chosen: The value to train with.
+    """
+
+    step: str
+    places: tuple[str, ...]
+    old: Any = None
+    chosen: Any
+
+
+class StepTable(Record):
+    """A table that a plugin's step brought.
+
+    Attributes:
+        step: Name of the step.
+        title: What stands above it.
+        columns: Headings.
+        rows: Cells; numbers are aligned to the right.
+    """
+
+    step: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
+
+
+class StepFigure(Record):
+    """A figure that a plugin's step brought.
+
+    Attributes:
+        step: Name of the step.
+        title: What stands above it.
+        svg: The picture, as the text of an SVG element.
+        path: Where it was saved as a file, if it was.
+    """
+
+    step: str
+    title: str
+    svg: str
+    path: Path | None = None
+
+
+class TuningReport(ShownReport):
     """The whole result of a tuning.
 
     Attributes:
@@ -144,6 +214,9 @@ class TuningReport(Record):
         comparison: Whether the values found train better than those before; ``None`` if that was not asked.
         plan: The training to come, as far as it is known.
         steps: Results of steps that plugins brought, by name.
+        applied: What those steps had written to the user's objects.
+        tables: Tables that they brought.
+        figures: Figures that they brought.
         warnings: What the user should know.
         trainer: Settings of the Trainer that the values hold for.
         keep: Lines to paste that set the values, so that the next training needs no tuning.
@@ -158,28 +231,17 @@ class TuningReport(Record):
     comparison: Comparison | None = None
     plan: TrainingPlan | None = None
     steps: dict[str, Any] = Field(default_factory=dict)
+    applied: tuple[AppliedValue, ...] = ()
+    tables: tuple[StepTable, ...] = ()
+    figures: tuple[StepFigure, ...] = ()
     warnings: tuple[str, ...] = ()
     trainer: dict[str, Any] = Field(default_factory=dict)
     keep: tuple[str, ...] = ()
     reused: datetime | None = None
     seconds: float = 0.0
 
-
-class Estimate(Record):
-    """The largest batch size for a memory, predicted and not run.
-
-    Attributes:
-        memory: The memory asked for, in bytes.
-        usable: What of it may be used: less ``memory_margin``.
-        batch_size: The largest size whose peak stays within that; ``None`` if not even 1 does.
-        peak_bytes: The peak predicted for it, or for 1.
-        probes: All sizes that were traced, with their peaks in bytes.
-        unseen: What else takes memory.
-    """
-
-    memory: int
-    usable: int
-    batch_size: int | None
-    peak_bytes: int
-    probes: tuple[tuple[int, int], ...]
-    unseen: tuple[str, ...]
+    @property
+    def others(self) -> tuple[AppliedValue, ...]:
+        """What is applied beside batch size and learning rate."""
+        own = {tuple(one.places) for one in (self.batch_size, self.learning_rate) if one}
+        return tuple(one for one in self.applied if one.places not in own)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from lit_autotune._shared.sizes import format_size
 from lit_autotune.report.console import Console
-from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
+from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, StepTable, TuningReport
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lit_autotune.report.results import Estimate
+    from lit_autotune.report.estimates import Estimate
 
 WIDE = 10_000
 """Characters of a line that is not to be folded."""
@@ -29,6 +29,8 @@ def show_report(console: Console, report: TuningReport) -> None:
             console.table(_race_table(report.learning_rate))
     if report.comparison and report.comparison.values:
         console.table(_comparison_table(report.comparison))
+    for table in report.tables:
+        console.table(_step_table(table))
     console.table(_result_table(report))
     show_kept(console, report.keep)
 
@@ -74,7 +76,8 @@ def _new_table(title: str, columns: Sequence[str], right: Sequence[int] = ()) ->
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    # As wide as its title, which would be folded otherwise.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", min_width=len(title))
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i in right else "left", overflow="fold")
     return table
@@ -88,7 +91,7 @@ def _trial_table(result: BatchSizeResult) -> "Table":
         outcome = trial.outcome.replace("_", " ")
         table.add_row(
             str(number),
-            str(trial.batch_size),
+            f"{trial.batch_size:,}",
             outcome,
             "" if trial.peak_bytes is None else format_size(trial.peak_bytes),
             "" if trial.samples_per_second is None else f"{trial.samples_per_second:,.0f}",
@@ -107,7 +110,7 @@ def _estimate_table(estimates: Sequence["Estimate"]) -> "Table":
         table.add_row(
             format_size(estimate.memory),
             format_size(estimate.usable),
-            str(size) if size else "none",
+            f"{size:,}" if size else "none",
             peak if size else f"{peak} at 1",
             style=None if size else "red",
         )
@@ -137,7 +140,7 @@ def _race_table(result: LearningRateResult) -> "Table":
 
 
 def _comparison_table(result: Comparison) -> "Table":
-    columns = ("", "batch size", "learning rate", "steps/epoch", "s/epoch", "loss", "")
+    columns = ("", "batch size", "learning rate", "steps per epoch", "seconds per epoch", "loss", "")
     share = "" if result.share is None else f" of {result.share:.0%} of the training"
     title = f"Comparison: previews{share}, scored on {result.judge}"
     table = _new_table(title, columns, right=range(1, 6))
@@ -145,7 +148,7 @@ def _comparison_table(result: Comparison) -> "Table":
         is_applied = values.name == result.applied
         table.add_row(
             values.name,
-            _or_dash(values.batch_size, "d"),
+            _or_dash(values.batch_size, ",d"),
             _or_dash(values.learning_rate, ".2e"),
             _or_dash(values.steps_per_epoch, ",d"),
             _or_dash(values.seconds_per_epoch, ".2f"),
@@ -153,6 +156,14 @@ def _comparison_table(result: Comparison) -> "Table":
             ", ".join([*([values.verdict] if values.verdict else []), *(["applied"] if is_applied else [])]),
             style="bold green" if is_applied else None,
         )
+    return table
+
+
+def _step_table(result: StepTable) -> "Table":
+    numbers = [i for i in range(len(result.columns)) if all(not isinstance(row[i], str) for row in result.rows)]
+    table = _new_table(f"{result.step}: {result.title}", result.columns, right=numbers)
+    for row in result.rows:
+        table.add_row(*("-" if cell is None else f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in row))
     return table
 
 
@@ -168,12 +179,15 @@ def _result_table(report: TuningReport) -> "Table":
         right=(1, 2),
     )
     if size := report.batch_size:
-        old = "-" if size.old is None else str(size.old)
-        table.add_row("batch size", old, str(size.chosen), ", ".join(size.places))
+        old = _or_dash(size.old, ",d")
+        table.add_row("batch size", old, f"{size.chosen:,}", ", ".join(size.places))
     if rate := report.learning_rate:
         old = "-" if rate.old is None else f"{rate.old:.2e}"
         where = ", ".join(rate.places) if rate.applied else f"nowhere ({_why_not(report, rate)})"
         table.add_row("max_lr" if rate.kind == "max_lr" else "learning rate", old, f"{rate.chosen:.2e}", where)
+    for one in report.others:
+        name = one.places[0].rpartition(".")[2]
+        table.add_row(name, "-" if one.old is None else str(one.old), str(one.chosen), ", ".join(one.places))
     return table
 
 

@@ -34,7 +34,8 @@ class Choice(NamedTuple):
 
     def among(self, largest: int) -> str:
         """The size and what it is the best of, in words."""
-        return f"{self.batch_size}" + (f", of {largest} that fit: {self.reason}" if self.batch_size < largest else "")
+        best = f"of {largest} that fit: {self.reason}" if self.batch_size < largest else LARGEST
+        return f"{self.batch_size}, {best}"
 
 
 def largest_useful(plan: TrainingPlan, old: int | None) -> tuple[int | None, str]:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lit_autotune._shared.text import first_line
 from lit_autotune.errors import BatchSizeError, PluginError
+from lit_autotune.registry.registry import Registry
+from lit_autotune.search.guarded import guarded
 from lit_autotune.search.memory_line import MemoryModel
 from lit_autotune.search.trials import Probe, Trials
 from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, BatchSizeTrial, SearchSpace
@@ -18,6 +19,7 @@ def search_batch_size(
     probe: Probe,
     *,
     strategy: str | BatchSizeStrategy = "predictive",
+    registry: Registry | None = None,
     init_val: int = 2,
     max_trials: int = 25,
     max_val: int | None = None,
@@ -38,6 +40,7 @@ def search_batch_size(
         probe: Tries one batch size. Returns its peak memory in bytes, ``None`` where nothing can be measured, or a
             :class:`~lit_autotune.types.Measurement`; raises ``MemoryError`` if it does not fit.
         strategy: A strategy, or the name of one that is installed.
+        registry: The plugins in use, by default all that are installed. Errors name the strategy's.
         init_val: Size of the first trial, in samples, where there is no estimate.
         max_trials: At most this many trials, failed ones counted. No size is tried twice.
         max_val: Largest size worth trying.
@@ -56,18 +59,26 @@ def search_batch_size(
     Raises:
         UnknownNameError: If no installed strategy has that name.
         BatchSizeError: If no size fits, or none was found within ``max_trials``.
-        PluginError: If the search asks for a size outside its space, or asks for ever.
+        PluginError: If the search fails, asks for what is no size within its space, or asks for ever.
         Exception: The probe's own, if it raises one with the present size, or with all that were tried.
     """
     if isinstance(strategy, str):
-        from lit_autotune.registry.registry import Registry
-
-        strategy = Registry.load().strategy(strategy)
+        registry = registry or Registry.load()
+        strategy = registry.strategy(strategy)
+    registry = registry or Registry()
     first = init_val if max_val is None else min(init_val, max_val)
     space = SearchSpace(first, max_val, budget, first_guess, base)
     trials = Trials(probe, max_trials, max_val, budget, present, on_trial)
-    _drive(lambda space: strategy.search(space, **(options or {})), space, trials)
+    safe = guarded(strategy, registry)
+    try:
+        _drive(lambda space: safe.search(space, **(options or {})), space, trials)
+    except _SearchError as error:
+        raise registry.blame(strategy, "failed", PluginError(str(error))) from None
     return _choose(trials, margin), list(trials.done.values())
+
+
+class _SearchError(Exception):
+    """A search that breaks a rule which only its driver can see."""
 
 
 def _drive(start: Callable[[SearchSpace], BatchSizeSearch], space: SearchSpace, trials: Trials) -> None:
@@ -81,13 +92,9 @@ def _drive(start: Callable[[SearchSpace], BatchSizeSearch], space: SearchSpace, 
             batch_size = next(search) if trial is None else search.send(trial)
         except StopIteration:
             break
-        except Exception as error:  # a strategy is foreign code
-            raise PluginError(f"the batch-size search failed: {type(error).__name__}: {first_line(error)}") from error
-        if type(batch_size) is not int or batch_size not in space:
-            raise PluginError(f"the batch-size search asked for {batch_size!r}, outside 1..{space.max_val or 'any'}")
         repeats += batch_size in trials.done
         if repeats > MAX_REPEATS:
-            raise PluginError(f"the batch-size search keeps asking for sizes it knows already, last {batch_size}")
+            raise _SearchError(f"it keeps asking for sizes that were tried, last {batch_size}; a search must end")
         trial = trials.run(batch_size)
         if trial is not None and trial.outcome == "cannot_be_used":
             if any(size < batch_size for size in trials.fitting):
@@ -103,7 +110,7 @@ def _drive(start: Callable[[SearchSpace], BatchSizeSearch], space: SearchSpace, 
             search.close()
             break
     if not trials.done:
-        raise PluginError("the batch-size search ended without asking for a single size")
+        raise _SearchError("it ended without asking for a single size; a search must yield at least one")
 
 
 def _choose(trials: Trials, margin: float) -> int:

@@ -1,4 +1,4 @@
-"""Files, environment variables, flags; whole experiments; LightningCLI projects."""
+"""Files, environment variables, flags; whole experiments; LightningCLI and Hydra projects."""
 
 from lit_autotune.settings.layers import TunerSettings
 

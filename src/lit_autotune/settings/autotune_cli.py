@@ -12,8 +12,9 @@ from lit_autotune.internals.lightning_cli import OpenCLI
 from lit_autotune.report.console import Console
 from lit_autotune.report.results import TuningReport
 from lit_autotune.report.tables import show_kept
-from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
+from lit_autotune.settings.config_values import ConfigValues, open_yaml
 from lit_autotune.settings.layers import TunerSettings
+from lit_autotune.settings.project import no_lines
 from lit_autotune.settings.resume import goes_on
 from lit_autotune.tuning.orchestrator import tune_in_words
 
@@ -92,7 +93,7 @@ class AutotuneCLI(OpenCLI):
     def _tuner_config(self) -> TunerConfig:
         """What was asked for on our command line or in a YAML file; what has its default there other layers may set."""
         given = self._asked["tuner"] or {}
-        defaults = {name: field.default for name, field in TunerConfig.model_fields.items()} | SWITCHES
+        defaults = dict(TunerConfig()) | SWITCHES
         keywords = {name: value for name, value in given.items() if value != defaults[name]}
         settings = TunerSettings.load(**keywords)
         silent = {name: True for name in SWITCHES if settings.sources[name] == "default"}

@@ -17,11 +17,6 @@ from lit_autotune.tuning.config_keys import Key, Keys, put
 from lit_autotune.tuning.saved_config import Result, keys_of, results
 
 
-def no_lines(report: TuningReport) -> list[str]:
-    """For :class:`~lit_autotune._shared.text.Wording`: they are made later, of the configuration."""
-    return []
-
-
 class ConfigValues:
     """Where the values of a report belong in the configuration that the tuned objects were made of.
 

@@ -5,7 +5,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from lit_autotune._shared.text import Wording, did_you_mean, first_problem
+from lit_autotune._shared.problems import first_problem
+from lit_autotune._shared.text import Wording, did_you_mean
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import PACKAGES, lightning_package
@@ -40,7 +41,9 @@ class ExperimentConfig(BaseModel):
         description="Checkpoint to go on from. Nothing is tuned then: the optimizer's state and rates come from it.",
     )
     _folder: Path = PrivateAttr(Path())
+    _file: Path | None = PrivateAttr(None)
     _report: TuningReport | None = PrivateAttr(None)
+    _document: Any = PrivateAttr(None)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> "ExperimentConfig":
@@ -69,7 +72,7 @@ class ExperimentConfig(BaseModel):
         except ValidationError as error:
             problem = first_problem(error)
             raise ConfigError(f"{path}: {problem}{did_you_mean(problem.place, cls.model_fields)}") from error
-        config._folder = path.parent if path else Path()  # noqa: SLF001 - this class's own
+        config._folder, config._file = path.parent if path else Path(), path  # noqa: SLF001 - this class's own
         return config
 
     @property
@@ -140,7 +143,7 @@ class ExperimentConfig(BaseModel):
         config = self.tuner_config
         if goes_on(self.ckpt_path, trainer, config):
             return
-        if config.use_batch_size_tuning or config.use_learning_rate_tuning:
+        if config.asks_for_tuning:
             try:
                 self._report = tune_in_words(Wording(keep=self.lines), trainer, module, datamodule, config, **arguments)
             except BaseException as error:
@@ -153,6 +156,27 @@ class ExperimentConfig(BaseModel):
 
         tables = {name: getattr(self, name) for name in ("module_config", "datamodule_config")}
         return toml_lines(tables, report)
+
+    def check_pin(self, path: Path) -> None:
+        """Open the TOML file to pin values in, before the tuning; it begins as a copy of the one that was read.
+
+        Raises:
+            ConfigError: If it is no TOML or cannot be read.
+        """
+        from lit_autotune.settings.pinning import open_document
+
+        self._document = open_document(path, self._file)
+
+    def pin(self, path: Path, report: TuningReport) -> list[str]:
+        """Write the values into the file that :meth:`check_pin` opened, and switch tuning off there.
+
+        Returns:
+            What was done, in words.
+        """
+        from lit_autotune.settings.pinning import pin
+
+        pin(self._document, path, report)
+        return [f"values pinned in {path}, tuning switched off there"]
 
     def _with_class_path(self, name: str, table: dict[str, Any]) -> dict[str, Any]:
         if CLASS_PATH not in table:

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from lit_autotune._shared.text import did_you_mean, first_problem
+from lit_autotune._shared.problems import Problem, all_problems
+from lit_autotune._shared.text import did_you_mean
 from lit_autotune.config import PRESETS, TunerConfig
 from lit_autotune.errors import ConfigError
 
@@ -84,7 +85,16 @@ class TunerSettings:
             for name, value in layer.items():
                 if name not in values:
                     values[name], sources[name] = value, _name_source(source, name)
+                elif name == "options":
+                    values[name] = _merged(values[name], value)
         return cls(validate_tuner_config(values, sources), sources, warnings, document, path)
+
+
+def _merged(above: Any, below: Any) -> Any:
+    """Tables of options, with what stands in the lower layer only."""
+    if not (isinstance(above, Mapping) and isinstance(below, Mapping)):
+        return above
+    return {**below, **{name: _merged(value, below[name]) if name in below else value for name, value in above.items()}}
 
 
 def find_document(config_file: Path | str | None) -> tuple[Path | None, dict[str, Any]]:
@@ -119,25 +129,32 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def validate_tuner_config(values: Mapping[str, Any], sources: Mapping[str, str]) -> TunerConfig:
-    """Make a ``TunerConfig``; a refusal names the source of the value in one line.
+    """Make a ``TunerConfig``; a refusal names each value that is wrong, and its source, in one line.
 
     Raises:
         ConfigError: If a field is unknown or a value is refused.
     """
-    for name in values:
-        if name not in TunerConfig.model_fields:
-            raise ConfigError(
-                f"{sources[name]}: unknown field tuner_config.{name}{did_you_mean(name, TunerConfig.model_fields)}"
-            )
+    known = TunerConfig.model_fields
+    wrong = [
+        f"{sources[name]}: unknown field tuner_config.{name}{did_you_mean(name, known)}"
+        for name in values
+        if name not in known
+    ]
     try:
-        return TunerConfig.model_validate(dict(values))
+        config = TunerConfig.model_validate({name: value for name, value in values.items() if name in known})
     except ValidationError as error:
-        problem = first_problem(error)
-        if not problem.place:
-            origins = sorted({sources[name] for name in ("lr_min", "lr_max") if name in values})
-            raise ConfigError(f"{', '.join(origins)}: {problem}") from error
-        source = sources[problem.place.partition(".")[0]]
-        raise ConfigError(f"{source}: tuner_config.{problem}") from error
+        wrong += [_refusal(problem, values, sources) for problem in all_problems(error)]
+        raise ConfigError("; ".join(wrong)) from error
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+    return config
+
+
+def _refusal(problem: Problem, values: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    if not problem.place:
+        origins = sorted({sources[name] for name in ("lr_min", "lr_max") if name in values})
+        return f"{', '.join(origins)}: {problem}"
+    return f"{sources[problem.place.partition('.')[0]]}: tuner_config.{problem}"
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -178,6 +195,8 @@ def _read_environment() -> tuple[dict[str, Any], list[str]]:
 
 def _name_source(source: str, name: str) -> str:
     if source == "flag":
+        if name in ("steps", "options"):
+            return f"--{name[:-1]}"
         return "--" + name.replace("_", "-")
     if source == "environment":
         return (ENV_PREFIX + name).upper()

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lit_autotune._shared.import_string import load_target
-from lit_autotune._shared.text import Wording
 from lit_autotune.config import TunerConfig
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import require
-from lit_autotune.report.console import Console
 from lit_autotune.report.results import TuningReport
-from lit_autotune.report.tables import show_kept
-from lit_autotune.settings.config_values import ConfigValues, no_lines, open_yaml
-from lit_autotune.settings.resume import goes_on
+from lit_autotune.settings.config_values import ConfigValues, open_yaml
+from lit_autotune.settings.project import YamlProject
 
 NOISE = (
     "Does not validate",
@@ -30,7 +27,7 @@ NOISE = (
 """How lines of jsonargparse's errors begin that do not help."""
 
 
-class LightningProject:
+class LightningProject(YamlProject):
     """What ``python main.py fit --config FILE ...`` would make and train.
 
     Args:
@@ -39,9 +36,6 @@ class LightningProject:
         tuner_config: What to tune.
         module: Import string of the module's class, where the files leave it to the project's script.
         datamodule: That of the datamodule's, likewise.
-
-    Attributes:
-        report: What the last tuning found, before it failed if it did; ``None`` if nothing was tuned.
     """
 
     def __init__(
@@ -53,10 +47,11 @@ class LightningProject:
         datamodule: str | None = None,
     ):
         require("cli", "jsonargparse", "docstring_parser", "ruamel.yaml")
-        self.report: TuningReport | None = None
-        self._files, self._arguments, self._tuner_config = list(files), list(arguments), tuner_config
+        super().__init__(tuner_config)
+        self._files, self._arguments = list(files), list(arguments)
         self._classes = (module, datamodule)
         self._cli: Any = None
+        self._made_of: Any = None
         self._values: ConfigValues | None = None
 
     def setup_target(self) -> tuple[Any, Any, Any]:
@@ -82,25 +77,13 @@ class LightningProject:
             self._cli = Project(*classes, args=self._command(), parser_kwargs={**refusing, "fit": refusing})
         except argparse.ArgumentError as error:
             raise ConfigError(f"{self._files[0]}: {_one_line(error)}{self._hint()}") from error
+        self._made_of = self._cli.own_config.clone()  # the tuning changes what Lightning saves beside the run
         return self._cli.trainer, self._cli.model, self._cli.datamodule
 
-    def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
-        """Tune if the settings ask for it; the result is in :attr:`report`."""
-        from lit_autotune.tuning.orchestrator import tune_in_words
-
-        config = self._tuner_config
-        if goes_on(self._cli.own_config.get("ckpt_path"), trainer, config):
-            return
-        if config.use_batch_size_tuning or config.use_learning_rate_tuning:
-            before = self._cli.own_config.clone()
-            try:
-                report = tune_in_words(Wording(keep=no_lines), trainer, module, datamodule, config, **arguments)
-            except BaseException as error:
-                self.report = getattr(error, "report", None)
-                raise
-            self._values = ConfigValues(self._cli, before, report)
-            self.report = report.model_copy(update={"keep": tuple(self.lines(report))})
-            show_kept(Console(config.verbose and trainer.is_global_zero), self.report.keep)
+    @property
+    def checkpoint(self) -> Any:
+        """The ``ckpt_path`` of ``fit``."""
+        return self._cli.own_config.get("ckpt_path")
 
     def run(self, trainer: Any, module: Any, datamodule: Any) -> None:
         """Train, with the arguments of ``fit`` in the files, such as ``ckpt_path``."""
@@ -108,7 +91,8 @@ class LightningProject:
 
     def lines(self, report: TuningReport) -> list[str]:
         """What the user appends to the command line to keep the values."""
-        return self._values.lines() if self._values else []
+        self._values = ConfigValues(self._cli, self._made_of, report)
+        return self._values.lines()
 
     def check_pin(self, path: Path) -> None:
         """See before the tuning whether values can be written into a file.
@@ -119,14 +103,18 @@ class LightningProject:
         if path.is_file():
             open_yaml(path, path.read_text(encoding="utf-8"))
 
-    def pin(self, path: Path, report: TuningReport) -> None:
+    def pin(self, path: Path, report: TuningReport) -> list[str]:
         """Write the values into a YAML file under their keys; comments survive.
+
+        Returns:
+            What was done, in words.
 
         Raises:
             ConfigError: If the file has no room for them.
         """
         if self._values:
             self._values.pin(path, [] if self._arguments and path not in self._files else self._files)
+        return [f"values pinned in {path}"]
 
     def _command(self) -> list[str]:
         """The command line that says the same to the project's own script."""

@@ -10,7 +10,8 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from lit_autotune._shared.import_string import load_target
-from lit_autotune._shared.text import did_you_mean, first_problem
+from lit_autotune._shared.problems import first_problem
+from lit_autotune._shared.text import did_you_mean
 from lit_autotune.errors import ConfigError
 
 CLASS_PATH = "class_path"

@@ -51,13 +51,15 @@ def toml_lines(config: Mapping[str, Any], report: TuningReport) -> list[str]:
         config: The config's tables as they are.
         report: What was found.
     """
+    import tomlkit
+
     lines: list[str] = []
     header: Sequence[str] = ()
     for (*tables, name), value, note in _pins(config, report):
         if tables != header:
             lines += [*([""] if lines else []), f"[{'.'.join(tables)}]"]
             header = tables
-        lines.append(f"{name} = {str(value).lower()}{note}")
+        lines.append(f"{name} = {tomlkit.item(value).as_string()}{note}")
     return lines
 
 
@@ -65,6 +67,8 @@ def _pins(root: Any, report: TuningReport) -> list[tuple[list[str], Any, str]]:
     """The keys to set, their values, and what a number is meant for."""
     switches = ("use_batch_size_tuning", "use_learning_rate_tuning")
     pins: list[tuple[list[str], Any, str]] = [(["tuner_config", switch], False, "") for switch in switches]
+    if root.get("tuner_config", {}).get("steps"):
+        pins.append((["tuner_config", "steps"], [], ""))
     return pins + [(_keys(root, places), value, note) for places, value, note in found(report)]
 
 

@@ -12,7 +12,7 @@ def goes_on(checkpoint: Any, trainer: Any, config: TunerConfig) -> bool:
     Lightning restores the optimizer with its rates, so a rate found now would be lost; and the rate in the checkpoint
     belongs to the batch size that it was trained with.
     """
-    if checkpoint and (config.use_batch_size_tuning or config.use_learning_rate_tuning):
+    if checkpoint and config.asks_for_tuning:
         Console(config.verbose and trainer.is_global_zero).warn(
             f"nothing tuned: the training goes on from {checkpoint}, whose optimizer brings its own learning rate; the "
             "batch size that belongs to it stays"

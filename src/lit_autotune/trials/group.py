@@ -4,7 +4,6 @@ With a strategy that cuts the model no rank can do without the others. One that 
 would keep them waiting in a collective; here it is the processes of the group that wait, and they are ended together.
 """
 
-import io
 import pickle
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from lit_autotune.memory.out_of_memory import is_out_of_memory
 from lit_autotune.memory.process import cpu_seconds, resident
 from lit_autotune.trials.board import Board, GroupError, StoppedError
 from lit_autotune.trials.child import Watcher
-from lit_autotune.trials.group_child import Seat, WorkPickler, close, take_part
+from lit_autotune.trials.group_child import Seat, close, pickled, take_part
 from lit_autotune.trials.new_process import IsolationError, NewProcess, start_process
 
 T = TypeVar("T")
@@ -126,10 +125,8 @@ class Group:
         sandbox, trainer = self._sandbox, self._sandbox.trainer
         child = self._child = self._child or self._start(board)
         seat = Seat(board.address, board.number, trainer.global_rank, trainer.world_size, self._patience)
-        file = io.BytesIO()
-        WorkPickler(file, sandbox, tell).dump(work)
         child.peak = resident(child.pid)
-        child.send(pickle.dumps((take_part, (seat, sandbox.values, file.getvalue()))))
+        child.send(pickle.dumps((take_part, (seat, sandbox.values, pickled(work, sandbox, tell)))))
         kind, value = self._answer(child, board)
         while kind == "told":
             if tell is not None and value is not None:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from lit_autotune._shared.text import first_line
 from lit_autotune.copies.attributes import Setting
 from lit_autotune.copies.sandbox import Sandbox
+from lit_autotune.errors import ConfigError
 from lit_autotune.internals.strategies import meet_at
 from lit_autotune.memory.release import release_memory
 
@@ -37,18 +39,38 @@ class Seat(NamedTuple):
     timeout: float
 
 
-class WorkPickler(pickle.Pickler):
-    """Pickles work for another process, which has a sandbox of its own and another way to tell something."""
+def pickled(work: Callable[[], Any], sandbox: Sandbox, tell: Any) -> bytes:
+    """Work for another process, which has a sandbox of its own and another way to tell something.
 
-    def __init__(self, file: io.BytesIO, sandbox: Sandbox, tell: Any):
-        super().__init__(file)
-        self._sandbox, self._tell = sandbox, tell
+    Raises:
+        ConfigError: If it cannot be pickled, not by cloudpickle either if that is there.
+    """
+    reason = ""
+    for base in _picklers():
 
-    def persistent_id(self, part: Any) -> str | None:
-        """What stays here."""
-        if part is self._sandbox:
-            return SANDBOX
-        return TELL if self._tell is not None and part is self._tell else None
+        class Pickler(base):  # type: ignore[misc, valid-type]
+            def persistent_id(self, part: Any) -> str | None:
+                if part is sandbox:
+                    return SANDBOX
+                return TELL if tell is not None and part is tell else None
+
+        file = io.BytesIO()
+        try:
+            Pickler(file).dump(work)
+        except Exception as error:  # foreign functions refuse in many ways
+            reason = first_line(error)
+            continue
+        return file.getvalue()
+    raise ConfigError(f"what is to be done on copies cannot be sent to the processes that do it ({reason})")
+
+
+def _picklers() -> list[Any]:
+    """Pickle's own class, and that of cloudpickle if it is there, which also takes functions made in functions."""
+    try:
+        import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ImportError:
+        return [pickle.Pickler]
+    return [pickle.Pickler, cloudpickle.Pickler]
 
 
 class _WorkUnpickler(pickle.Unpickler):

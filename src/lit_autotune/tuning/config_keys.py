@@ -42,18 +42,20 @@ def find_keys(parser: Any, config: Any, places: Sequence[str], old: float | None
         places: Where the setting is kept, as a report has them.
         old: The value that the objects were made with.
     """
+    parsed = [Place(owner, tuple(path)) for owner, *path in (place.split(".") for place in places)]
+    if parsed and parsed[0].owner == "trainer":
+        return Keys({("trainer", *parsed[0].path): 1.0})
     free = _plain(parser, config, skip_link_targets=True)
     numbers = dict(_numbers(free))
     everything = dict(_numbers(_plain(parser, config, skip_link_targets=False)))
     same = [key for key, value in numbers.items() if value == old]
     given: dict[Key, float] = {}
     linked: list[Key] = []
-    parsed = [Place(owner, tuple(path)) for owner, *path in (place.split(".") for place in places)]
     for place in parsed:
         if place.owner == "module" and place.path[0] == "configure_optimizers":
             given.update(_of_lightnings_optimizer(numbers, old))
         for key, value in everything.items():
-            if value == old and key[0] == SECTIONS[place.owner] and _named(key[1:]) == _named(place.path):
+            if value == old and key[0] == SECTIONS[place.owner] and named(key[1:]) == named(place.path):
                 source = key if key in numbers else _source(parser, free, same, key)
                 given.update({source: 1.0} if source else {})
                 linked += [key] if source != key else []
@@ -90,7 +92,8 @@ def _numbers(value: Any, path: Key = ()) -> Iterator[tuple[Key, Any]]:
         yield path, as_number(value)
 
 
-def _named(path: Sequence[str]) -> Key:
+def named(path: Sequence[str]) -> Key:
+    """The names in a place or a key, which are the same where one is named after the other."""
     return tuple(name.lstrip("_") for name in path if name not in WRAPPERS)
 
 
@@ -111,7 +114,7 @@ def _changed(free: dict[str, Any], key: Key, value: float) -> dict[str, Any]:
     return changed
 
 
-def _other(value: float | None) -> float:
+def other(value: float | None) -> float:
     """A value that nothing else has by chance, of the same kind."""
     return value + 1 if isinstance(value, int) else 0.7310585 * (value or 1.0)
 
@@ -119,7 +122,7 @@ def _other(value: float | None) -> float:
 def _source(parser: Any, free: dict[str, Any], same: list[Key], target: Key) -> Key | None:
     """The key that a link fills another from: that which changes it."""
     for key in same:
-        value = _other(dict(_numbers(free))[key])
+        value = other(dict(_numbers(free))[key])
         try:
             parsed = parser.parse_object(_changed(free, key, value))
             if dict(_numbers(_plain(parser, parsed, skip_link_targets=False))).get(target) == value:
@@ -131,7 +134,7 @@ def _source(parser: Any, free: dict[str, Any], same: list[Key], target: Key) -> 
 
 def _is_proven(parser: Any, free: dict[str, Any], key: Key, places: Sequence[Place]) -> bool:
     """Whether objects made with another value under a key have it in all places."""
-    value = _other(dict(_numbers(free))[key])
+    value = other(dict(_numbers(free))[key])
     changed = _changed(free, key, value)
     with unchanged_process(quiet=True):
         try:

@@ -19,15 +19,15 @@ def python_lines(owners: Mapping[str, Any], report: TuningReport) -> list[str]:
     return lines
 
 
-def found(report: TuningReport) -> list[tuple[Sequence[str], float, str]]:
+def found(report: TuningReport) -> list[tuple[Sequence[str], Any, str]]:
     """What a training without tuning has to be given: its places, the value, and what a number is meant for."""
-    values: list[tuple[Sequence[str], float, str]] = []
+    values: list[tuple[Sequence[str], Any, str]] = []
     if (size := report.batch_size) and size.places:
         values.append((size.places, size.chosen, ""))
     if (rate := report.learning_rate) and rate.places and (rate.applied or rate.chosen == rate.old):
         is_peak = rate.kind == "max_lr"
         values.append((rate.places, rate.chosen, "  # the peak itself, not to be multiplied" if is_peak else ""))
-    return values
+    return values + [(one.places, one.chosen, "") for one in report.others]
 
 
 def _expression(owners: Mapping[str, Any], path: list[str]) -> str | None:

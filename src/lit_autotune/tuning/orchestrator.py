@@ -12,7 +12,7 @@ from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import Setting, read, write
 from lit_autotune.copies.owners import owners
 from lit_autotune.copies.sandbox import Sandbox
-from lit_autotune.errors import is_users_own
+from lit_autotune.errors import AutotuneError, is_users_own
 from lit_autotune.internals.objects import check_objects, uncompiled
 from lit_autotune.internals.strategies import runs_elsewhere
 from lit_autotune.internals.trainers import facts
@@ -22,11 +22,13 @@ from lit_autotune.report.console import Console
 from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
 from lit_autotune.report.tables import show_report
 from lit_autotune.trials.group import group_for
+from lit_autotune.tuning.applied import as_applied, follow_applied
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.tuning.keep import python_lines
 from lit_autotune.tuning.launch import launch
 from lit_autotune.tuning.reuse import earlier_results
 from lit_autotune.tuning.saved_config import keep_in_saved_config
+from lit_autotune.tuning.steps import call, check_result, steps_to_run
 from lit_autotune.tuning.tracebacks import fold
 from lit_autotune.types import TuningStep
 
@@ -65,6 +67,7 @@ def tune(
     Errors of the user's own code come out as they are, with a short traceback unless ``is_debug`` is on. Any exception
     has the report of what was found before it as ``report``, if something was.
     """
+    __tracebackhide__ = True
     config = config or TunerConfig(use_batch_size_tuning=True, use_learning_rate_tuning=True)
     return tune_in_words(Wording(), trainer, module, datamodule, config, registry, save_plot)
 
@@ -79,6 +82,7 @@ def tune_in_words(
     save_plot: bool = True,
 ) -> TuningReport:
     """What :func:`tune` does, for a caller who speaks to the user in other words."""
+    __tracebackhide__ = True  # from IPython's tracebacks
     module = uncompiled(module)
     check_objects(trainer, module, datamodule)
     try:
@@ -86,11 +90,11 @@ def tune_in_words(
         work = functools.partial(_tune, wording=wording)
         report, changes = launch(trainer, work, module, datamodule, config, registry, save_plot)
     except Exception as error:
-        if is_users_own(error) and not config.is_debug:
+        if (is_users_own(error) or isinstance(error, AutotuneError)) and not config.is_debug:
             fold(error)
         raise
     if runs_elsewhere(trainer):
-        _write_all(owners(module, datamodule), changes)
+        _write_all({**owners(module, datamodule), "trainer": trainer}, changes)
     if doubts := keep_in_saved_config(trainer, report):
         console = Console(config.verbose and trainer.is_global_zero, wording=wording)
         for doubt in doubts:
@@ -113,7 +117,7 @@ def _tune(
     console = Console(config.verbose and trainer.is_global_zero, config.is_debug, wording)
     registry = registry or Registry.load()
     _check_names(config, registry, console)
-    steps = [step for step in registry.steps if step.is_enabled(config)]
+    steps = steps_to_run(config, registry, console.warn)
     if trainer.fast_dev_run and steps:
         console.warn("nothing tuned: the Trainer has fast_dev_run on")
         steps = []
@@ -131,11 +135,11 @@ def _tune(
         if context.results:
             _attach(error, _report(context, start))
         raise
-    keep = wording.keep(report) if wording.keep else python_lines(context.owners, report)
+    keep = wording.keep(report) if wording.keep else python_lines(context.places, report)
     report = report.model_copy(update={"keep": tuple(keep)})
     if steps:
         show_report(console, report)
-    registry.notify("lit_autotune_finished", console.warn, report=report)
+    registry.notify("lit_autotune_finished", console.warn, report=report, trainer=trainer)
     return report, context.changes
 
 
@@ -153,6 +157,9 @@ def _report(context: TuningContext, start: float) -> TuningReport:
         trainer=facts(context.sandbox.trainer),
         plan=_plan(context),
         steps=results,
+        applied=tuple(one for one in context.applied.values() if one.step in results),
+        tables=tuple(context.tables),
+        figures=tuple(context.figures),
         warnings=tuple(context.console.warnings),
         seconds=time.perf_counter() - start,
     )
@@ -174,19 +181,20 @@ def _run_steps(steps: list[TuningStep], context: TuningContext, start: float) ->
     """Check all steps, prepare all, run all unless that was done before, then write what they found."""
     try:
         for step in steps:
-            if step.check:
-                step.check(context)
+            call(context, step, "check")
         earlier = earlier_results(context) if steps else None
         known = earlier and earlier.find()
         for step in steps if not known else ():
-            context.plans[step.name] = step.prepare(context) if step.prepare else None
+            context.plans[step.name] = call(context, step, "prepare")
         if plan := _plan(context):
             context.console.line(f"Training to come: {plan}")
         for step in steps if not known else ():
-            context.results[step.name] = step.run(context, context.plans[step.name])
+            result = call(context, step, "run", context.plans[step.name])
+            context.results[step.name] = check_result(context, step, result)
+            follow_applied(context)
     finally:
         context.sandbox.close()
-    _write_all(context.owners, context.changes)
+    _write_all(context.places, context.changes)
     if known:
         return known.report.model_copy(update={"reused": known.made, "seconds": time.perf_counter() - start})
     report = _report(context, start)
@@ -196,12 +204,11 @@ def _run_steps(steps: list[TuningStep], context: TuningContext, start: float) ->
 
 
 def _plan(context: TuningContext) -> TrainingPlan | None:
-    """The training to come, with the batch size found if there is one."""
+    """The training to come, with what steps have found so far."""
     for name in ("batch_size", "learning_rate"):
         plan = getattr(context.plans.get(name), "training", None)
         if isinstance(plan, TrainingPlan):
-            size = context.results.get("batch_size")
-            return plan.resized(size.chosen) if isinstance(size, BatchSizeResult) else plan
+            return as_applied(context, plan)
     return None
 
 

@@ -92,7 +92,7 @@ class EarlierResults:
         try:
             for setting in _changes(result):
                 for place in setting.places:
-                    read(self._context.owners, place)
+                    read(self._context.places, place)
         except (LookupError, AttributeError):
             return "a place that was written then is not there"
         return ""

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from lit_autotune.internals.packages import lightning_package
-from lit_autotune.report.results import BatchSizeResult, LearningRateResult, TuningReport
+from lit_autotune.report.results import AppliedValue, BatchSizeResult, LearningRateResult, TuningReport
 from lit_autotune.tuning.config_keys import Keys, find_keys, put
 
-Result = BatchSizeResult | LearningRateResult
+Result = BatchSizeResult | LearningRateResult | AppliedValue
 
 
 def results(report: TuningReport) -> list[Result]:
     """What was tuned."""
-    return [result for result in (report.batch_size, report.learning_rate) if result is not None]
+    return [result for result in (report.batch_size, report.learning_rate, *report.applied) if result is not None]
 
 
 def keys_of(parser: Any, config: Any, result: Result) -> Keys:

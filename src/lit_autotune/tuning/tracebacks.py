@@ -1,17 +1,20 @@
-"""Short tracebacks: of an error in the user's code the frames in between, Lightning's and ours, are left out."""
+"""Short tracebacks: the frames between the user's own, Lightning's, torch's and ours, are left out."""
 
 from types import TracebackType
 
-FOLDED = ("lit_autotune", "lightning", "pytorch_lightning", "lightning_utilities")
+from lit_autotune.errors import AutotuneError
+
+FOLDED = ("lit_autotune", "lightning", "pytorch_lightning", "lightning_utilities", "torch")
 """Packages whose frames are left out."""
 
-NOTE = "lit-autotune: frames of Lightning and lit-autotune are left out; is_debug shows them"
+NOTE = "lit-autotune: frames of Lightning, torch and lit-autotune are left out; is_debug shows them"
 
 
 def fold(error: BaseException) -> None:
-    """Leave Lightning's frames and ours out of an exception's traceback, and of those it came from.
+    """Leave the libraries' frames out of an exception's traceback, and of those it came from.
 
-    The exception is the same otherwise; a note says that frames are missing.
+    The exception is the same otherwise; a note says that frames are missing, but in a refusal of our own, whose
+    sentence is all that there is to know.
     """
     left_out = 0
     seen: set[int] = set()
@@ -21,7 +24,7 @@ def fold(error: BaseException) -> None:
         one.__traceback__, more = _short(one.__traceback__)
         left_out += more
         one = one.__cause__ or one.__context__
-    if left_out and NOTE not in getattr(error, "__notes__", ()):
+    if left_out and not isinstance(error, AutotuneError) and NOTE not in getattr(error, "__notes__", ()):
         error.add_note(NOTE)
 
 

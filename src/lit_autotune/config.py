@@ -14,6 +14,7 @@ PRESETS: dict[str, dict[str, float]] = {
 }
 """Settings by the name of the flag that stands for them."""
 Method = Literal["fit", "validate", "test", "predict"]
+Isolation = Literal["auto", "process", "group", "none"]
 """The Trainer's methods that a batch size can be found for."""
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -67,9 +68,15 @@ class TunerConfig(BaseModel):
         description="Memory that training may take: `auto` for what there is, a size, or a share of what there is.",
     )
     memory_margin: float = Field(0.1, ge=0, lt=1, description="Share of the memory budget to leave free.")
-    trial_isolation: Literal["auto", "process", "none"] = Field(
+    trial_isolation: Isolation = Field(
         "auto",
-        description="Which trials run in another process: those that come near the limit, all, or none.",
+        description="Which trials run in another process: those that come near the limit, all, or none; `group`: all, "
+        "on all devices together, in processes that talk to each other and are ended as one.",
+    )
+    trial_timeout: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds for which processes of a `group` may stand still, or say nothing, before all are ended.",
     )
     batch_size_attribute: str | None = Field(
         None,

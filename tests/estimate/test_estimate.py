@@ -9,6 +9,7 @@ import torch.utils.checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
@@ -420,3 +421,10 @@ def test_largest_size_within_a_memory(lines, usable):
     assert found == 0 or peak(found) <= usable
     assert found == 2**30 or peak(found + 1) > usable
     assert len(traced) <= 40
+
+
+def test_models_cut_into_shards_are_refused_by_name():
+    """What each rank holds is decided by processes that find each other, and there is one."""
+    trainer = quiet_trainer(strategy=ModelParallelStrategy(), devices=2)
+    with pytest.raises(ConfigError, match="ModelParallelStrategy cuts the model"):
+        estimate_batch_sizes(trainer, Net(), Blobs(), memory=["1GiB"])

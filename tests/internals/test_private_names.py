@@ -8,11 +8,13 @@ import importlib
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch import strategies as lightning_strategies
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from lit_autotune.copies.process_state import unchanged_process
 from lit_autotune.internals import loggers, loops, objects, packages, strategies, tensors, trainers
 from lit_autotune.internals.methods import METHODS
 from support.models import Blobs, Net, blobs, quiet_trainer
@@ -194,6 +196,29 @@ def test_parallel_strategy():
     assert (trainer.world_size, trainer.strategy.launcher) == (2, None)
     assert trainer.strategy.reduce(torch.ones(1)) == 1
     assert "num_replicas" in trainer.strategy.distributed_sampler_kwargs
+
+
+def test_sharded_strategies():
+    """Their class names, ``ParallelStrategy`` among the bases, ``_data_parallel_size``."""
+    sharded = quiet_trainer(strategy=ModelParallelStrategy(data_parallel_size=1, tensor_parallel_size=2), devices=2)
+    by_default = quiet_trainer(strategy=ModelParallelStrategy(), devices=2)
+    ddp = quiet_trainer(strategy="ddp", devices=2)
+    assert [strategies.is_sharded(one) for one in (sharded, ddp, quiet_trainer())] == [True, False, False]
+    assert [strategies.is_parallel(one) for one in (sharded, ddp, quiet_trainer())] == [True, True, False]
+    assert {name for name in strategies.SHARDED if hasattr(lightning_strategies, name)} == set(strategies.SHARDED)
+    ddp.strategy.set_world_ranks()
+    assert [strategies.replicas(one) for one in (sharded, by_default, ddp)] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("strategy", [ModelParallelStrategy(), "ddp"], ids=["ModelParallelStrategy", "ddp"])
+def test_processes_that_meet(strategy):
+    """``_setup_distributed``, without a module, and ``_get_process_group_backend``; a group of one."""
+    trainer = quiet_trainer(strategy=strategy, devices=1)
+    for meet in (strategies.meet, lambda one: strategies.meet_at(one, torch.distributed.HashStore(), 0, 1)):
+        with unchanged_process(quiet=True):
+            meet(trainer)
+        assert torch.distributed.get_backend() == "gloo"
+        torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,23 @@
 """Real two-process training on the CPU (gloo), started in every way that Lightning has."""
 
-import json
 import math
 import multiprocessing
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
-from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.utils.data import DataLoader, TensorDataset
 
-from lit_autotune import ConfigError, Tuner, TunerConfig, tune
-from support.models import Blobs, Net, blobs
+from lit_autotune import ConfigError, Tuner
+from support import processes
+from support.models import Net, blobs
 
 pytestmark = pytest.mark.slow
-
-SCRIPT = Path(__file__).parents[1] / "support" / "distributed_script.py"
 
 
 def run(strategy, *scenario, launcher=()):
     """Run the script in the current folder; what each rank's process found, by rank."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "WORLD_SIZE")}
-    command = [sys.executable, *launcher, str(SCRIPT), strategy, *(scenario or ["plain"])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return {path.stem: json.loads(path.read_text()) for path in sorted(Path().glob("found_*.json"))}
+    return processes.run("distributed_script.py", strategy, *(scenario or ["plain"]), launcher=launcher, timeout=200)
 
 
 @pytest.mark.parametrize(
@@ -118,13 +108,6 @@ def test_an_error_on_one_rank_ends_the_tuning_on_all(strategy):
         assert found["found_1"]["error"] == "ValueError: only rank 1 fails"
     assert {one["batch_size"] for one in found.values()} == {16}
     assert {one["learning_rate"] for one in found.values()} == {1e-3}
-
-
-def test_sharded_strategies_are_refused_with_the_reason():
-    """FSDP, DeepSpeed and model parallel cannot run a trial on one rank alone."""
-    trainer = pl.Trainer(strategy=ModelParallelStrategy(), accelerator="cpu", devices=2, logger=False)
-    with pytest.raises(ConfigError, match="ModelParallelStrategy cuts the model into shards"):
-        tune(trainer, Net(), Blobs(), TunerConfig(use_batch_size_tuning=True))
 
 
 def test_loaders_cannot_be_sent_to_spawned_processes():

@@ -91,6 +91,9 @@ def named_when_slow(text: str, seconds: float | None = None) -> Iterator[None]:
         text: What is waited for.
         seconds: How long is long, in seconds; by default :data:`PATIENCE`.
     """
+    if sys.is_finalizing():  # a search that an error has ended may be closed as late as that, and no thread starts then
+        yield
+        return
     said = functools.partial(print, f"autotune: {text}", file=sys.stderr, flush=True)
     timer = threading.Timer(PATIENCE if seconds is None else seconds, said)
     timer.daemon = True

@@ -53,7 +53,7 @@ def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
     from lit_autotune.report.results import BatchSizeResult
     from lit_autotune.search.choice import Thrift, what_limits
     from lit_autotune.search.throughput import fastest
-    from lit_autotune.trials.runner import agreed_budget
+    from lit_autotune.trials.agreement import agreed_budget
 
     config, console = context.config, context.console
     console.banner("BATCH SIZE TUNING")
@@ -103,7 +103,8 @@ def _search(
     from lit_autotune.search.choice import for_target
     from lit_autotune.search.driver import search_batch_size
     from lit_autotune.search.guarded import guarded
-    from lit_autotune.trials.runner import TrialRunner, agreed_base
+    from lit_autotune.trials.agreement import agreed_base
+    from lit_autotune.trials.runner import TrialRunner
     from lit_autotune.trials.trial import TrialSpec
 
     config, console, sandbox = context.config, context.console, context.sandbox
@@ -125,7 +126,7 @@ def _search(
             bar()
             _tell(context, trial)
 
-        base = agreed_base(sandbox)
+        base = agreed_base(sandbox, budget)
         return search_batch_size(
             probe,
             strategy=for_target(strategy, config.batch_size_target, thrift, plan.setting.value),

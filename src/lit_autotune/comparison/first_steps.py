@@ -26,8 +26,8 @@ def make_first_steps(context: "TuningContext", plan: RatePlan) -> RatePlan:
     """
     _warn_of_few_steps(context, plan.training)
     size = context.plans.get("batch_size")
-    # Several processes step together: one that fails would leave the others waiting.
-    if size is None or context.sandbox.trainer.world_size > 1:
+    # Several processes step together: one that fails would leave the others waiting, unless they are there for that.
+    if size is None or (context.sandbox.trainer.world_size > 1 and not context.sandbox.processes):
         return plan
     config, values = context.config, {**plan.start, size.setting: size.init_val}
     training = Training(context.sandbox, values, plan.scales, config.lr_optimizer_index, config.lr_monitor)

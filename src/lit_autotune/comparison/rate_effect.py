@@ -1,5 +1,6 @@
 """Whether a setting decides the learning rates that a training reaches, and what it makes of them."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +11,11 @@ from lit_autotune.copies.attributes import PEAK_NAMES, Owners, Setting, find_set
 from lit_autotune.copies.dry_run import DryRun, dry_run, skip_validation
 from lit_autotune.copies.owners import overrides
 from lit_autotune.copies.rates import current_rates
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.errors import ConfigError
 from lit_autotune.planning.plan import TrainingPlan
+from lit_autotune.trials.separate import separately
 
 if TYPE_CHECKING:
     from lit_autotune.tuning.context import TuningContext
@@ -123,15 +126,22 @@ def _trained_plan(
     module = context.owners["module"]
     if module.automatic_optimization and not any(overrides(module, hook) for hook in HOOKS):
         return None
-    first, second = (_trained_rates(context, {**base, setting: value * factor}, plan.training) for factor in (1, 2))
+    index, sandbox = context.config.lr_optimizer_index, context.sandbox
+    first, second = (
+        separately(
+            sandbox,
+            functools.partial(_trained_rates, sandbox, {**base, setting: value * factor}, plan.training, index),
+        )
+        for factor in (1, 2)
+    )
     if not _follows(first, second):
         return None
     # The steps may be the beginning of a long warm-up, so that only the ratios are known.
     return replace(plan, setting=setting, start={setting: value}, scales=relative(first), effective=True, by_hand=True)
 
 
-def _trained_rates(context: "TuningContext", values: Mapping[Setting, float], plan: TrainingPlan) -> Rates:
-    copies = context.sandbox.copies(values, alone=False)
+def _trained_rates(sandbox: Sandbox, values: Mapping[Setting, float], plan: TrainingPlan, index: int | None) -> Rates:
+    copies = sandbox.copies(values, alone=False)
     skip_validation(copies)
     highest: list[float] = []
 
@@ -144,10 +154,10 @@ def _trained_rates(context: "TuningContext", values: Mapping[Setting, float], pl
         copies,
         note,
         max_calls=10 * STEPS * copies.trainer.accumulate_grad_batches,
-        optimizer_index=context.config.lr_optimizer_index,
+        optimizer_index=index,
         schedule_steps=plan.steps or STEPS,
     )
-    context.sandbox.run(copies)
+    sandbox.run(copies)
     return tuple(highest)
 
 

@@ -1,5 +1,7 @@
 """A learning rate for one batch size: the range test, the suggesters' reading of it, races around the suggestion."""
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -126,9 +128,13 @@ def preview_rate(context: "TuningContext", plan: RatePlan, values: Values, rate:
         return context.previews.run(
             {**values, **({plan.setting: rate} if plan.setting and plan.effective else plan.start)},
             steps,
-            None if plan.effective else lambda step, group: constant * scales.get(group, 1.0),
+            None if plan.effective else functools.partial(_constant_rate, constant, scales),
             lambda loss: advance(f"loss {loss:.4g}"),
         )
+
+
+def _constant_rate(rate: float, scales: Mapping[int, float], step: int, group: int) -> float:
+    return rate * scales.get(group, 1.0)
 
 
 def _race(

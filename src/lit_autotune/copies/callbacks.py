@@ -8,6 +8,7 @@ from typing import Any
 
 from lit_autotune.errors import AutotuneError
 from lit_autotune.internals.packages import is_lightnings
+from lit_autotune.memory.out_of_memory import is_out_of_memory
 
 WHOLE = {"WeightAveraging", "StochasticWeightAveraging", "GradientAccumulationScheduler", "BaseFinetuning"}
 """Callbacks of Lightning's that change what a step computes or how much memory it takes: all their hooks run."""
@@ -32,6 +33,17 @@ PREPARING = {
 """Hooks of the user's callbacks that run: up to a step's end they decide what it computes, after it they watch."""
 
 
+class SeenEnoughError(Exception):
+    """Raised in a hook of a copy to end its run."""
+
+
+def tell_of_errors(on_exception: Callable[..., None], *arguments: Any) -> None:
+    """Call the user's ``on_exception``, unless the exception is part of the tuning."""
+    error = arguments[-1]
+    if not isinstance(error, SeenEnoughError) and not is_out_of_memory(error):
+        on_exception(*arguments)
+
+
 def to_copy(callbacks: Iterable[Any]) -> list[Any]:
     """The callbacks that a copied Trainer gets copies of."""
     return [callback for callback in callbacks if _hooks_to_run(callback) is not None]
@@ -42,12 +54,11 @@ def that_act(callbacks: Iterable[Any]) -> list[Any]:
     return [callback for callback in callbacks if _hooks_to_run(callback)]
 
 
-def prepare(copied: Any, on_exception: Callable[..., None], in_a_fit: bool) -> Any:
+def prepare(copied: Any, in_a_fit: bool) -> Any:
     """Leave a copied callback only the hooks that a trial runs.
 
     Args:
         copied: The copy.
-        on_exception: Called with the callback's own ``on_exception``, and with its arguments.
         in_a_fit: Whether the user's Trainer is running: then the user's callbacks have prepared everything already, and
             it may be one of them that tunes.
     """
@@ -59,7 +70,7 @@ def prepare(copied: Any, on_exception: Callable[..., None], in_a_fit: bool) -> A
         if running is None or name not in running:
             vars(copied)[name] = _do_nothing
         elif name == "on_exception":
-            vars(copied)[name] = functools.partial(on_exception, hook)
+            vars(copied)[name] = functools.partial(tell_of_errors, hook)
         elif name in PREPARING and is_own(copied, name) and not _is_whole(copied):
             vars(copied)[name] = functools.partial(_quietly, hook)
     return copied

@@ -1,17 +1,19 @@
 """A look at what a fit comes to: everything is set up on copies, up to the first batch."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lit_autotune.copies.attributes import Values
+from lit_autotune.copies.callbacks import SeenEnoughError
 from lit_autotune.copies.guard import LeakError
 from lit_autotune.copies.owners import Copies, overrides
-from lit_autotune.copies.ranks import on_all_ranks
+from lit_autotune.copies.ranks import everywhere
 from lit_autotune.copies.rates import HighestRates, all_schedulers, highest_rates, rate_of
-from lit_autotune.copies.sandbox import Sandbox, SeenEnoughError
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.supplies import shapes_of, supplies_of
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import (
@@ -23,6 +25,7 @@ from lit_autotune.internals.loops import (
     validation_loaders,
 )
 from lit_autotune.internals.methods import METHODS
+from lit_autotune.internals.strategies import replicas
 from lit_autotune.planning.plan import TrainingPlan, plan_training
 from lit_autotune.planning.supply import Shapes, Supply
 
@@ -69,7 +72,8 @@ def dry_run(
         with_schedule: Go through the schedule of the learning rates, too; there are no ``rates`` otherwise.
         validates: Whether to look at the loaders of a fit's validation, too.
     """
-    runs = on_all_ranks(sandbox.trainer, lambda: _dry_run(sandbox, values, method, with_schedule, validates))
+    look = functools.partial(_dry_run, sandbox, values, method, with_schedule, validates)
+    runs = everywhere(sandbox, look)
     return replace(
         runs[0],
         supplies=_least(run.supplies for run in runs),
@@ -129,7 +133,7 @@ def _validation(trainer: Any) -> Iterator[Supply]:
     if has_validation_loaders(trainer):
         # Not yet shared among the ranks, as those of the training are.
         for one in supplies_of(validation_loaders(trainer)):
-            yield one._replace(samples=one.samples and one.samples // trainer.world_size)
+            yield one._replace(samples=one.samples and one.samples // replicas(trainer))
 
 
 def check_batches(seen: DryRun) -> None:
@@ -168,7 +172,7 @@ def _plan(trainer: Any, batches: float, batch_size: int | None) -> TrainingPlan:
         batches,
         batch_size,
         accumulate=trainer.accumulate_grad_batches,
-        devices=trainer.world_size,
+        devices=replicas(trainer),
         max_epochs=max_epochs,
         max_steps=trainer.max_steps,
         batches_are_fixed=isinstance(limit, int) and batches == limit,

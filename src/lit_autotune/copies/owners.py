@@ -8,6 +8,10 @@ from typing import Any
 from lit_autotune.internals.packages import is_lightnings
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass
 class Copies:
     """One Trainer, module and datamodule to be used for one run; alone: without the other processes, if there are."""
@@ -17,7 +21,8 @@ class Copies:
     datamodule: Any
     alone: bool = False
     replaced: set[str] = field(default_factory=set)
-    check_original: Callable[[], None] = lambda: None
+    check_original: Callable[[], None] = nothing
+    on_batch: Callable[[], None] = nothing
 
     @property
     def owners(self) -> dict[str, Any]:

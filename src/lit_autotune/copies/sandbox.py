@@ -1,7 +1,4 @@
-"""Throwaway copies of the user's Trainer, module and datamodule, and runs of them.
-
-The user's own objects are never run and never changed.
-"""
+"""Throwaway copies of the user's Trainer, module and datamodule, and runs of them: the user's own are never run."""
 
 import contextlib
 import functools
@@ -15,8 +12,9 @@ from lit_autotune.copies import callbacks
 from lit_autotune.copies.attributes import Setting, write
 from lit_autotune.copies.copier import Copier
 from lit_autotune.copies.guard import Guard, LeakError
-from lit_autotune.copies.owners import Copies, overrides, owners
+from lit_autotune.copies.owners import Copies, nothing, overrides, owners
 from lit_autotune.copies.process_state import outer_generators, unchanged_process
+from lit_autotune.copies.ranks import Processes
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.methods import METHODS
 from lit_autotune.internals.strategies import detach, no_process_group
@@ -26,11 +24,6 @@ from lit_autotune.memory.out_of_memory import is_out_of_memory
 T = TypeVar("T")
 
 NOTHING = contextlib.nullcontext()
-"""The context that changes nothing."""
-
-
-class SeenEnoughError(Exception):
-    """Raised in a hook of a copy to end its run."""
 
 
 class Sandbox:
@@ -52,11 +45,18 @@ class Sandbox:
     Attributes:
         originals: Module and datamodule by role.
         runs_originals: Whether copies are the user's very objects, in a process that has them for itself.
+        values: What is written to all copies.
+        processes: Run the copies on all ranks; ``None`` if this process does.
+        is_together: Whether copies always run with those of the other ranks.
+        on_batch: Called with each batch of a run.
     """
 
     def __init__(self, trainer: Any, module: Any, datamodule: Any, quiet: bool = True):
         self.trainer, self.quiet = trainer, quiet
-        self._values: dict[Setting, Any] = {}
+        self.values: dict[Setting, Any] = {}
+        self.processes: Processes | None = None
+        self.is_together = False
+        self.on_batch = nothing
         self._remembered: dict[str, Any] = {}
         self.originals = owners(module, datamodule)
         self._templates = dict(self.originals)
@@ -74,7 +74,7 @@ class Sandbox:
 
     def set(self, setting: Setting, value: Any) -> None:
         """Write a value to all copies from now on: what a step has found."""
-        self._values[setting] = value
+        self.values[setting] = value
 
     def remember(self, name: str, find_out: Callable[[], T]) -> T:
         """Something about the data that is found out once, for all copies."""
@@ -107,7 +107,7 @@ class Sandbox:
             try:
                 with within:
                     getattr(copies.trainer, method)(copies.module, **arguments)
-            except SeenEnoughError:
+            except callbacks.SeenEnoughError:
                 pass
             except SystemExit as error:
                 # Lightning turns Ctrl-C into sys.exit(1)
@@ -166,22 +166,23 @@ class Sandbox:
             alone: With several processes, run without the others. Otherwise all processes have to run it.
         """
         copies = self._deepcopy()
-        if alone and self.trainer.world_size > 1:
+        copies.on_batch = self.on_batch
+        if alone and self.trainer.world_size > 1 and not self.is_together:
             detach(copies.trainer, wait=self._waits)
             copies.alone, self._waits = True, False
         # What is set up once keeps the values that it was set up with; copies without a value get the user's back.
         self._written |= dict.fromkeys(values or {})
         present = {setting: setting.value for setting in self._written}
-        for setting, value in {**present, **self._values, **(values or {})}.items():
+        for setting, value in {**present, **self.values, **(values or {})}.items():
             for place in setting.places:
                 write(copies.places, place, value)
-        copies.wrap("configure_callbacks", lambda original: self._prepared_callbacks(_as_list(original())))
+        copies.wrap("configure_callbacks", lambda original: self._prepared_callbacks(_listed(original())))
         for role, owner in copies.owners.items():
             copies.wrap("prepare_data", functools.partial(self._prepare_once, role), role)
             if self._share_setup and (overrides(owner, "setup") or overrides(owner, "prepare_data")):
                 copies.wrap("setup", functools.partial(self._set_up_once, copies, role), role)
             if role == "datamodule":
-                copies.wrap("on_exception", _tell_of_errors, role)
+                copies.wrap("on_exception", callbacks.tell_of_errors, role)
             # What setup opened is shared by all copies, so only the last one out may close it: see close().
             copies.wrap("teardown", lambda original, stage: None, role)
         return copies
@@ -193,7 +194,8 @@ class Sandbox:
             "trainer": copies.trainer,
             "_copier": Copier(copies.trainer, Path(self._scratch.name)),
             "_templates": copies.owners,
-            "originals": {},
+            "originals": copies.owners,
+            "processes": None,
             "_scratch": None,
             "_guard": Guard(None),
             "_generators": (),
@@ -203,12 +205,15 @@ class Sandbox:
 
     def close(self) -> None:
         """Undo what ``setup`` did for the trials."""
+        if self.processes:
+            self.processes.close()
         for role, stage in sorted(self._set_up):
             with unchanged_process(self.quiet):
                 self._templates[role].teardown(stage)
         self._templates = dict(self.originals)
         self._set_up.clear()
-        self._scratch.cleanup()
+        if self._scratch:
+            self._scratch.cleanup()
 
     def _prepare_once(self, role: str, original: Callable[[], None]) -> None:
         if role not in self._prepared or not self._share_setup:
@@ -223,7 +228,8 @@ class Sandbox:
             return  # what they did to it would be done to copies of it once more
         self._set_up.add((role, stage))
         others = {id(owner): self._templates[other] for other, owner in copies.owners.items() if other != role}
-        template = self._copier.template(role, copies.owners[role], {id(copies.trainer): self.trainer, **others})
+        memo = {id(copies.trainer): self.trainer, id(self): self, **others}  # the hooks that are wrapped lead here
+        template = self._copier.template(role, copies.owners[role], memo)
         for hook in copies.replaced & vars(template).keys():
             delattr(template, hook)
         self._templates[role] = template
@@ -235,15 +241,8 @@ class Sandbox:
 
     def _prepared_callbacks(self, copied: list[Any]) -> list[Any]:
         in_a_fit = self.trainer.state.status == "running"
-        return [callbacks.prepare(callback, _tell_of_errors, in_a_fit) for callback in callbacks.to_copy(copied)]
+        return [callbacks.prepare(callback, in_a_fit) for callback in callbacks.to_copy(copied)]
 
 
-def _tell_of_errors(original: Callable[..., None], *arguments: Any) -> None:
-    """Call the user's ``on_exception``, unless the exception is part of the tuning."""
-    error = arguments[-1]
-    if not isinstance(error, SeenEnoughError) and not is_out_of_memory(error):
-        original(*arguments)
-
-
-def _as_list(value: Any) -> list[Any]:
+def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]

@@ -74,6 +74,7 @@ class BatchCounter:
         self._stamps.append((time.perf_counter(), self._samples))
 
     def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.copies.on_batch()
         batch = next(iter(args or kwargs.values()))
         samples = count_samples(self.copies.trainer, batch)
         if self._filling and not self.epoch_ended and (count := shapes_of(batch).get(self._filling.place)) is not None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lit_autotune.copies.attributes import Values
-from lit_autotune.copies.sandbox import Sandbox, SeenEnoughError
+from lit_autotune.copies.callbacks import SeenEnoughError
+from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import EstimateError
 from lit_autotune.internals.loops import allow_start, loaders_in_use
 from lit_autotune.internals.strategies import on_cpu

@@ -11,7 +11,7 @@ from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import ConfigError
 from lit_autotune.estimate.secant import largest_within
 from lit_autotune.estimate.twin import Twin
-from lit_autotune.internals.objects import check_objects, uncompiled
+from lit_autotune.internals.objects import check_objects, check_whole, uncompiled
 from lit_autotune.report.estimates import Estimate
 
 UNSEEN = (
@@ -54,6 +54,7 @@ def estimate_batch_sizes(
     config = config or TunerConfig()
     module = uncompiled(module)
     check_objects(trainer, module, datamodule)
+    check_whole(trainer)
     sizes = [_parse(size) for size in memory]
     setting = find_batch_size(owners(module, datamodule), config.batch_size_attribute)
     sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
@@ -80,6 +81,8 @@ def estimate_batch_sizes(
 
 def first_guess(sandbox: Sandbox, setting: Setting, usable: int) -> int | None:
     """The largest batch size whose tensors stay within so many bytes; ``None`` if that cannot be told."""
+    if sandbox.processes:
+        return None  # this process has only a part of what would have to be traced
     try:
         return largest_within(Twin(sandbox, setting).peak, usable) or None
     except Exception:  # foreign code under fake tensors raises anything, and a search can do without

@@ -4,6 +4,7 @@ from typing import Any
 
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.packages import lightning_package, trainer_package
+from lit_autotune.internals.strategies import is_sharded
 
 
 def uncompiled(module: Any) -> Any:
@@ -37,22 +38,27 @@ def check_objects(trainer: Any, module: Any, datamodule: Any) -> None:
             )
 
 
-SHARDED = ("FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy")
+def check_whole(trainer: Any) -> None:
+    """Refuse strategies of which one process alone cannot tell what each rank holds.
+
+    Raises:
+        ConfigError: If the Trainer's strategy is one of them.
+    """
+    if is_sharded(trainer):
+        raise ConfigError(
+            f"{type(trainer.strategy).__name__} cuts the model, and how is decided by processes that find each other: "
+            "what each rank holds cannot be estimated from one; tune on the devices, where trials measure it"
+        )
 
 
 def check_strategy(trainer: Any) -> None:
-    """Refuse strategies whose memory a trial on one rank says nothing about.
+    """Refuse strategies that start processes in a way of their own.
 
     Raises:
         ConfigError: If the Trainer's strategy is one of them.
     """
     names = [cls.__name__ for cls in type(trainer.strategy).__mro__]
-    if any(name in SHARDED for name in names):
-        raise ConfigError(
-            f"{names[0]} cuts the model into shards, so that no rank can run a trial without the others, and one that "
-            "runs out of memory would leave them waiting for ever; set batch size and learning rate by hand"
-        )
-    if trainer.strategy.launcher is not None and "DDPStrategy" not in names:
+    if trainer.strategy.launcher is not None and "DDPStrategy" not in names and not is_sharded(trainer):
         raise ConfigError(
             f"{names[0]} starts processes in a way that is not known here; tune with strategy='ddp' or one device"
         )

@@ -1,4 +1,4 @@
-"""Strategies of copied Trainers: alone in this process, or on the CPU."""
+"""Strategies of Trainers: how their processes come together; copies that are alone in theirs, or on the CPU."""
 
 import contextlib
 import functools
@@ -18,6 +18,57 @@ def runs_elsewhere(trainer: Any) -> bool:
 def start_method(trainer: Any) -> str | None:
     """How the Trainer's strategy starts processes, as :mod:`multiprocessing` calls it; ``None`` if otherwise."""
     return getattr(trainer.strategy.launcher, "_start_method", None)
+
+
+SHARDED = ("FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy")
+"""Those that cut the model, so that no rank can run a trial without the others."""
+
+
+def is_sharded(trainer: Any) -> bool:
+    """Whether the Trainer's strategy cuts the model."""
+    return not _names(trainer).isdisjoint(SHARDED)
+
+
+def is_parallel(trainer: Any) -> bool:
+    """Whether the Trainer's strategy is one for several processes, were it for a single one."""
+    return "ParallelStrategy" in _names(trainer)
+
+
+def _names(trainer: Any) -> set[str]:
+    return {cls.__name__ for cls in type(trainer.strategy).__mro__}
+
+
+def replicas(trainer: Any) -> int:
+    """How many different shares of the data the processes of a Trainer take."""
+    size = getattr(trainer.strategy, "_data_parallel_size", None)
+    if size is None:
+        return int(trainer.world_size)
+    return int(trainer.num_nodes if size == "auto" else size)
+
+
+def meet(trainer: Any) -> None:
+    """Have the processes of a Trainer find each other, as a fit would."""
+    strategy = trainer.strategy
+    if "ModelParallelStrategy" in _names(trainer):
+        strategy._setup_distributed()  # what else is done there needs the module
+    else:
+        strategy.setup_environment()
+
+
+def meet_at(trainer: Any, store: Any, rank: int, size: int) -> None:
+    """Have processes find each other somewhere else than a fit would; one that follows stays with that."""
+    import torch
+
+    strategy = trainer.strategy
+    device = strategy.root_device
+    strategy.accelerator.setup_device(device)
+    torch.distributed.init_process_group(
+        strategy._get_process_group_backend(),
+        store=store,
+        rank=rank,
+        world_size=size,
+        device_id=None if device.type == "cpu" else device,
+    )
 
 
 def detach(copied: Any, wait: bool) -> None:

@@ -24,6 +24,7 @@ class Budget:
         source: Where the limit comes from.
         deadly: Where the process would be killed instead of getting an error, in bytes; ``None`` if nowhere.
         is_simulated: Whether it is that of :func:`lit_autotune.testing.memory_limit`.
+        spare: Of the least of several processes' budgets: how many bytes more each of them may take, by rank.
     """
 
     limit: int
@@ -31,6 +32,7 @@ class Budget:
     source: str
     deadly: int | None = None
     is_simulated: bool = False
+    spare: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{format_size(self.usable)} of {format_size(self.limit)} ({self.source})"

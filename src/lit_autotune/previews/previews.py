@@ -1,5 +1,6 @@
 """Previews: the training to come, shortened, with some values or others, scored on the same held-out batches."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -118,12 +119,13 @@ class Previews:
     def _unless_out_of_memory(self, run: Callable[[], Preview]) -> Preview:
         """What a run comes to; one without losses if memory runs out, so that its values are worse than any others.
 
-        Not with several processes: the others would wait for this one for ever.
+        Not with several processes, unless others do the work: the others would wait for this one for ever.
         """
         try:
             return run()
         except Exception as error:
-            if self._sandbox.trainer.world_size > 1 or not is_out_of_memory(error):
+            ends_alone = self._sandbox.trainer.world_size > 1 and not self._sandbox.processes
+            if ends_alone or not is_out_of_memory(error):
                 raise
         release_memory()
         return Preview(losses=())
@@ -135,12 +137,13 @@ class Previews:
         rate_of: Callable[[int, int], float] | None,
         on_point: Callable[[float], None],
     ) -> Preview:
-        def work() -> tuple[Preview, str]:
-            return self._trained(values, steps, rate_of, on_point), self.judge.name
-
-        preview, self.judge.name = separately(self._sandbox, work)
+        work = functools.partial(self._trained_and_named, values, steps, rate_of, on_point)
+        preview, self.judge.name = separately(self._sandbox, work, tell=on_point)
         self.steps += len(preview.losses)
         return preview
+
+    def _trained_and_named(self, *args: Any) -> tuple[Preview, str]:
+        return self._trained(*args), self.judge.name
 
     def _trained(
         self,

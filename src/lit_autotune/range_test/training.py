@@ -1,5 +1,6 @@
 """The sweep of a range test: a short training on copies, each step at the next rate."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -74,9 +75,8 @@ class Training:
             TuningError: If the module never steps the optimizer, or has no loss to show.
             ConfigError: If the monitored value is not logged, or there is nothing to validate with.
         """
-        curve, self.step_seconds = separately(
-            self._sandbox, lambda: self._sweep(rates, threshold, on_point, repeat, patience)
-        )
+        work = functools.partial(self._sweep, rates, threshold, on_point, repeat, patience)
+        curve, self.step_seconds = separately(self._sandbox, work, tell=on_point)
         self.steps += len(curve.losses)
         return curve
 

@@ -20,11 +20,20 @@ NEAR = 0.5
 """A size that may take this share of the memory at hand could get the process killed: trials are bounded, not exact."""
 
 
+ADVICE = "with trial_isolation = 'none' a debugger can see where"
+"""What to do about a trial's process that died."""
+
+
 class Child(ABC):
-    """A process that answers through a pipe."""
+    """A process that answers through a pipe.
+
+    Attributes:
+        pid: Its process id.
+        peak: The most memory that it was seen to take, in bytes.
+    """
 
     def __init__(self, pid: int, connection: "Connection[Any, Any]"):
-        self.pid, self._connection = pid, connection
+        self.pid, self.peak, self._connection = pid, 0, connection
 
     def has_answered(self) -> bool:
         """Wait a moment for an answer or the child's end.
@@ -55,10 +64,11 @@ class Watcher:
     Args:
         budget: The memory budget of this process, if there is one.
         watches: Whether what the budget is about can be seen from here: memory of the host, not of a device.
+        advice: What to do if one dies, and not for lack of memory.
     """
 
-    def __init__(self, budget: Budget | None, watches: bool):
-        self._budget, self._watches = budget, watches
+    def __init__(self, budget: Budget | None, watches: bool, advice: str = ADVICE):
+        self._budget, self._watches, self._advice = budget, watches, advice
 
     def answer(self, child: Child, taken: Callable[[int], int]) -> tuple[str, Any]:
         """The child's next answer: what kind it is, and what it is; the cause of death if it ``died``.
@@ -67,16 +77,16 @@ class Watcher:
             child: It is ended if it takes more than there is.
             taken: Says what this process would have taken, by the child's process id.
         """
-        budget, peak = self._budget, 0
+        budget = self._budget
         with contextlib.ExitStack() as stack:
             stack.callback(child.kill)  # on Ctrl-C, too
             while not child.has_answered():
-                peak = max(peak, taken(child.pid))
-                if budget is not None and self._watches and peak > budget.limit:
-                    return "failed", MemoryError(f"took {format_size(peak)}, more than {budget}")
+                child.peak = max(child.peak, taken(child.pid))
+                if budget is not None and self._watches and child.peak > budget.limit:
+                    return "failed", MemoryError(f"took {format_size(child.peak)}, more than {budget}")
             message = child.receive()
             if message is None:
-                return "died", self._cause_of_death(child.kill(DYING_SECONDS), peak)
+                return "died", self._cause_of_death(child.kill(DYING_SECONDS), child.peak)
             kind, value = pickle.loads(message)
             stack.pop_all()
         return kind, value
@@ -89,5 +99,5 @@ class Watcher:
             return MemoryError(f"the trial's process was ended by {cause} when it had {had}")
         return TuningError(
             f"the trial's process was ended by {cause}, and memory does not explain it (it had {had}"
-            f"{f' of {budget}' if budget else ''}); with trial_isolation = 'none' a debugger can see where"
+            f"{f' of {budget}' if budget else ''}); {self._advice}"
         )

@@ -16,19 +16,17 @@ import time
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NoReturn
 
 from lit_autotune.memory.budget import Budget
 from lit_autotune.memory.process import cpu_seconds, read_status, resident
 from lit_autotune.trials.child import POLL_SECONDS, Child, Watcher
-from lit_autotune.trials.messages import answer
+from lit_autotune.trials.messages import answer, die_first
 from lit_autotune.types import Measurement
 
 STUCK_SECONDS = 10
 """A copy that computes nothing for so long waits for a lock: a thread held it that the copy does not have."""
 
-PR_SET_PDEATHSIG = 1
 M_ARENA_MAX = -8
 
 
@@ -182,10 +180,7 @@ def _die_before_the_parent() -> None:
     """Die with the original, and before it; leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    die_first()
     # The lock of a live display may have been held by another thread, which the copy does not have.
     sys.stdout = getattr(sys.stdout, "rich_proxied_file", sys.stdout)
     sys.stderr = getattr(sys.stderr, "rich_proxied_file", sys.stderr)

@@ -4,6 +4,8 @@ import contextlib
 import multiprocessing
 import os
 import pickle
+import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.memory.budget import Budget
 from lit_autotune.memory.process import resident
 from lit_autotune.trials.child import Child, Watcher
-from lit_autotune.trials.trial import TrialSpec
+from lit_autotune.trials.trial import TrialSpec, try_batch_size
 from lit_autotune.types import Measurement
 
 
@@ -36,7 +38,7 @@ class TrialProcess:
         self._watcher = Watcher(budget, self._on_host)
         self._own_size = resident()
         self._start_size = 0
-        self._child: _NewProcess | None = None
+        self._child: NewProcess | None = None
 
     def try_batch_size(self, spec: TrialSpec, batch_size: int) -> Measurement:
         """Run a trial, see :func:`~lit_autotune.trials.trial.try_batch_size`.
@@ -45,8 +47,11 @@ class TrialProcess:
             IsolationError: If the objects cannot be sent to the child.
             TuningError: If the child died, and not for lack of memory.
         """
-        child = self._child = self._child or self._start()
-        child.send(pickle.dumps((spec, batch_size)))
+        if self._child is None:
+            self._child, self._start_size = start_process(self._sandbox, self._answer_while_loading)
+        child = self._child
+        child.peak = 0
+        child.send(pickle.dumps((_try, (spec, batch_size))))
         kind, value = self._watcher.answer(child, lambda pid: self._here(resident(pid)))
         if kind == "measured":
             peak = value.peak_bytes
@@ -55,37 +60,59 @@ class TrialProcess:
             self.close()  # what failed once may be spoilt: a GPU's context, a thread's convolutions
         raise value
 
+    def _answer_while_loading(self, child: "NewProcess") -> tuple[str, Any]:
+        return self._watcher.answer(child, lambda pid: 0)  # it only loads what this process has, too
+
     def close(self) -> None:
         """End the child."""
         if self._child is not None:
             self._child.kill()
             self._child = None
 
-    def _start(self) -> "_NewProcess":
-        reason = ""
-        for dumps in _picklers():
-            try:
-                payload = pickle.dumps((_settings(), dumps(self._sandbox)))
-            except Exception as error:  # foreign objects refuse in many ways
-                reason = first_line(error)
-                continue
-            child = _NewProcess()
-            child.send(payload)
-            kind, value = self._watcher.answer(child, lambda pid: 0)  # it only loads what this process has, too
-            if kind == "ready":
-                self._start_size = value
-                return child
-            child.kill()
-            reason = value if kind == "unfit" else first_line(value)
-        raise IsolationError(reason)
-
     def _here(self, size: int) -> int:
         """What a size of the child would be in this process, which has loaded other things."""
         return size - self._start_size + self._own_size
 
 
-class _NewProcess(Child):
-    """A process that imports what it needs anew."""
+def _try(sandbox: Sandbox, tell: Callable[[Any], None], spec: TrialSpec, batch_size: int) -> Measurement:
+    return try_batch_size(sandbox, spec, batch_size)
+
+
+def start_process(sandbox: Sandbox, answer: Callable[["NewProcess"], tuple[str, Any]]) -> tuple["NewProcess", int]:
+    """Start a process that has a sandbox like this one's, and does what it is asked for.
+
+    Args:
+        sandbox: The sandbox.
+        answer: Waits for the process's next answer.
+
+    Returns:
+        The process, and its resident size in bytes.
+
+    Raises:
+        IsolationError: If the user's objects cannot be sent there.
+    """
+    reason, picklers = "", _picklers()
+    for dumps in picklers:
+        try:
+            pickled = dumps(sandbox)
+        except Exception as error:  # foreign objects refuse in many ways
+            reason = first_line(error)
+            continue
+        if dumps is pickle.dumps and b"__main__" in pickled and len(picklers) > 1:
+            continue  # by name: it would start in vain, for there that is another module
+        payload = pickle.dumps((_settings(), pickled))
+        child = NewProcess()
+        child.send(payload)
+        kind, value = answer(child)
+        if kind == "ready":
+            return child, value
+        child.kill()
+        reason = value if kind == "unfit" else first_line(value)
+    raise IsolationError(reason)
+
+
+class NewProcess(Child):
+    """A process that imports what it needs anew. On POSIX it leads a process group, with which it ends."""
 
     def __init__(self) -> None:
         ours, theirs = multiprocessing.Pipe()
@@ -95,8 +122,10 @@ class _NewProcess(Child):
             os.set_handle_inheritable(handle, True)
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)
         else:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(handle,))
+            # Ctrl-C is for the process that waits; what the user's code starts there ends with it.
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(handle,), process_group=0)
         theirs.close()
+        self._has_ended = False
         super().__init__(self._process.pid, ours)
 
     @property
@@ -110,9 +139,16 @@ class _NewProcess(Child):
             self._connection.send_bytes(message)
 
     def _kill(self, grace: float) -> int:
+        if self._has_ended:  # its number may be another's by now
+            return self._process.wait()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(timeout=grace)
-        self._process.kill()
+            self._process.wait(timeout=grace)
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # all of it has ended
+                os.killpg(self.pid, signal.SIGKILL)
+        self._has_ended = True
         return self._process.wait()
 
 
@@ -135,4 +171,7 @@ def _settings() -> dict[str, Any]:
         "precision": torch.get_float32_matmul_precision(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "benchmark": torch.backends.cudnn.benchmark,
+        "random": torch.get_rng_state(),
+        "python_random": random.getstate(),
+        "numpy_random": numpy.random.get_state() if (numpy := sys.modules.get("numpy")) else None,
     }

@@ -3,17 +3,16 @@
 import math
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any
 
 from lit_autotune._shared.text import first_line
+from lit_autotune.config import Isolation
 from lit_autotune.copies.guard import LeakError
-from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import TooLittleDataError, TuningError, is_users_own
 from lit_autotune.internals.loops import is_of_validation
 from lit_autotune.internals.tensors import parameter_bytes
-from lit_autotune.memory.budget import Budget, find_budget
-from lit_autotune.memory.peak import held
+from lit_autotune.memory.budget import Budget
 from lit_autotune.memory.process import resident
 from lit_autotune.memory.release import release_memory
 from lit_autotune.trials.child import NEAR
@@ -25,20 +24,6 @@ from lit_autotune.types import Measurement, samples_per_second
 
 STATE_PER_PARAMETER = 8
 """Weight, gradient and Adam's two moments, twice over for what is temporary: a guess before the first trial."""
-
-
-def agreed_budget(sandbox: Sandbox, setting: str, margin: float) -> Budget | None:
-    """The budget of this process, or the smallest of all processes."""
-    device = sandbox.trainer.strategy.root_device
-    budgets = on_all_ranks(sandbox.trainer, lambda: find_budget(device, setting, margin))
-    return min((budget for budget in budgets if budget), key=lambda budget: budget.usable, default=None)
-
-
-def agreed_base(sandbox: Sandbox) -> int:
-    """What this process holds before the search, in bytes, or that of all processes which holds least."""
-    device = sandbox.trainer.strategy.root_device
-    release_memory()
-    return min(on_all_ranks(sandbox.trainer, lambda: held(device)))
 
 
 SPOILT = "could not create a primitive"
@@ -64,9 +49,10 @@ class TrialRunner:
         sandbox: Makes the copies that trials run on.
         spec: What they have in common.
         budget: The memory budget, if there is one.
-        isolation: ``"process"`` for all trials in a new process, ``"none"`` for none. ``"auto"`` for those that
-            come near the limit in a fork of this process, where there can be one; elsewhere for those that might get
-            it killed in a new one. With several processes, trials stay where they are.
+        isolation: ``"process"`` for all trials in a new process, ``"none"`` for none, ``"group"`` as the sandbox has
+            it. ``"auto"`` for those that come near the limit in a fork of this process, where there can be one;
+            elsewhere for those that might get it killed in a new one. With several processes, trials stay where they
+            are.
         warn: Told if the user's objects cannot be sent to a new process, and of what else makes trials other ones.
         epoch: Samples of an epoch whose last batch may have fewer than the others.
     """
@@ -76,15 +62,17 @@ class TrialRunner:
         sandbox: Sandbox,
         spec: TrialSpec,
         budget: Budget | None,
-        isolation: Literal["auto", "process", "none"],
+        isolation: Isolation,
         warn: Callable[[str], None],
         epoch: int | None = None,
     ):
         # The limit, not the usable part: a trial that was cut short has a peak too low for memory's line.
-        self._sandbox, self._spec = sandbox, spec._replace(ceiling=budget.limit if budget else None)
+        ceiling, spare = (budget.limit, budget.spare) if budget else (None, ())
+        self._sandbox, self._spec = sandbox, spec._replace(ceiling=ceiling, spare=spare)
         self._budget, self._warn = budget, warn
-        self._always = {"auto": None, "process": Place.NEW_PROCESS, "none": Place.HERE}[isolation]
-        if sandbox.trainer.world_size > 1:
+        places = {"auto": None, "none": Place.HERE}
+        self._always = places.get(isolation, Place.NEW_PROCESS)
+        if sandbox.trainer.world_size > 1 or sandbox.processes:
             self._always = Place.HERE
         elif sandbox.runs_originals:
             self._always = Place.FORK

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lit_autotune.copies.guard import LeakError
+from lit_autotune.copies.ranks import everywhere
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import ConfigError
 from lit_autotune.trials.forked import can_fork, in_fork
@@ -11,7 +12,7 @@ from lit_autotune.trials.forked import can_fork, in_fork
 T = TypeVar("T")
 
 
-def separately(sandbox: Sandbox, work: Callable[[], T]) -> T:
+def separately(sandbox: Sandbox, work: Callable[[], T], tell: Callable[..., None] | None = None) -> T:
     """Do some work that runs copies of the user's objects.
 
     Where it turns out that a copy computes with the user's own weights, it is done once more, and from then on, on the
@@ -19,11 +20,16 @@ def separately(sandbox: Sandbox, work: Callable[[], T]) -> T:
 
     Args:
         sandbox: Makes the copies.
-        work: Makes and runs copies; what it returns can be pickled, and what else it changes does not matter.
+        work: Makes and runs copies; what it returns can be pickled, and what else it changes does not matter. Pickled
+            itself, but for the sandbox and ``tell``, where the sandbox has other processes for it.
+        tell: A function that it calls.
 
     Raises:
         ConfigError: If there can be no fork.
     """
+    if sandbox.processes:
+        rank: int = sandbox.trainer.global_rank
+        return everywhere(sandbox, work, tell)[rank]
     if not sandbox.runs_originals:
         try:
             return work()

@@ -1,13 +1,14 @@
 """A batch-size trial: some steps on copies, measured."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from lit_autotune.config import Method
 from lit_autotune.copies.attributes import Setting
 from lit_autotune.copies.owners import Copies
-from lit_autotune.copies.ranks import on_all_ranks
+from lit_autotune.copies.ranks import everywhere
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.stepper import BatchCounter, Stepper
 from lit_autotune.errors import TooLittleDataError
@@ -33,6 +34,7 @@ class TrialSpec(NamedTuple):
         samples: Samples of each training batch, where they are fewer than the batch size, as an epoch's last ones.
         validation: What is run of the validation: a batch, all that a fit would run, or nothing.
         ceiling: Peak in bytes beyond which there is no need to go on; ``None`` if there is none.
+        spare: By rank, how many bytes it may take more than the one that may take least; empty if that is unknown.
     """
 
     setting: Setting
@@ -43,6 +45,7 @@ class TrialSpec(NamedTuple):
     samples: int | None = None
     validation: Literal["batch", "all", "none"] = "batch"
     ceiling: int | None = None
+    spare: tuple[int, ...] = ()
 
 
 def try_batch_size(sandbox: Sandbox, spec: TrialSpec, batch_size: int) -> Measurement:
@@ -54,14 +57,16 @@ def try_batch_size(sandbox: Sandbox, spec: TrialSpec, batch_size: int) -> Measur
         batch_size: The size, in samples.
 
     Returns:
-        What was measured; with several processes the most that any of them took.
+        What was measured; with several processes the most that any of them took, on the measure of the one that may
+        take least.
 
     Raises:
         MemoryError: If it does not fit, on any rank.
         TooLittleDataError: If the data cannot fill one batch.
     """
-    taken = on_all_ranks(sandbox.trainer, lambda: _try_batch_size(sandbox, spec, batch_size))
-    peaks = [one.peak_bytes for one in taken if one.peak_bytes is not None]
+    taken = everywhere(sandbox, functools.partial(_try_batch_size, sandbox, spec, batch_size))
+    spare = spec.spare or (0,) * len(taken)
+    peaks = [one.peak_bytes - more for one, more in zip(taken, spare, strict=True) if one.peak_bytes is not None]
     slowest = max(taken, key=lambda one: sum(one.step_seconds))
     return Measurement(max(peaks, default=None), slowest.step_seconds)
 
@@ -80,7 +85,9 @@ def _try_batch_size(sandbox: Sandbox, spec: TrialSpec, batch_size: int) -> Measu
                 use_smaller_batches(copies, spec.samples)
             if spec.method == "fit":
                 limit_validation(copies.trainer, spec.validation)
-                run = prepare_fit(copies, spec.steps, lambda: spec.ceiling is not None and (peak() or 0) > spec.ceiling)
+                own = spec.spare[sandbox.trainer.global_rank] if spec.spare else 0
+                ceiling = math.inf if spec.ceiling is None else spec.ceiling + own
+                run = prepare_fit(copies, spec.steps, lambda: (peak() or 0) > ceiling)
             else:
                 run = _prepare_evaluation(copies, spec.method, spec.steps)
             run.watch(spec.filling)

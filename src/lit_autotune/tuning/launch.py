@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lit_autotune.copies.process_state import unchanged_process
+from lit_autotune.internals.strategies import is_parallel, meet
 
 T = TypeVar("T")
 
@@ -19,25 +20,31 @@ def launch(trainer: Any, function: Callable[..., T], *args: Any) -> T:
         What the call in this process returned, or rank 0 if the strategy only starts processes for the call.
     """
     launcher = trainer.strategy.launcher
-    if launcher is None:
+    if launcher is None and not is_parallel(trainer):
         return function(trainer, *args)
+    start = launcher.launch if launcher else _call  # the processes are there already
     try:
-        outcome = launcher.launch(_in_process, function, trainer, *args)
+        outcome = start(_in_process, function, trainer, *args)
     except Exception:
         raise
     except BaseException:  # Ctrl-C: the other processes may be waiting for this one
-        launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
+        if launcher:
+            launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
         raise
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome  # type: ignore[no-any-return]
 
 
+def _call(function: Callable[..., T], *args: Any) -> T:
+    return function(*args)
+
+
 def _in_process(function: Callable[..., T], trainer: Any, *args: Any) -> T | Exception:
     """The call in one process. Errors are returned: raised, they would reach the first process as another type."""
     try:
         with unchanged_process(quiet=True):
-            trainer.strategy.setup_environment()
+            meet(trainer)
         return function(trainer, *args)
     except Exception as error:
         if multiprocessing.parent_process() is not None:  # pickling drops the traceback

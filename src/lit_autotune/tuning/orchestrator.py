@@ -21,6 +21,7 @@ from lit_autotune.registry.registry import Registry
 from lit_autotune.report.console import Console
 from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
 from lit_autotune.report.tables import show_report
+from lit_autotune.trials.group import group_for
 from lit_autotune.tuning.applied import as_applied, follow_applied
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.tuning.keep import python_lines
@@ -125,6 +126,7 @@ def _tune(
     if steps:
         console.line(f"Trainer: {', '.join(f'{name} {value}' for name, value in facts(trainer).items())}")
     sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
+    sandbox.processes = group_for(sandbox, config)
     save_plot = save_plot and trainer.is_global_zero
     context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
     try:

@@ -10,7 +10,7 @@ from lit_autotune.copies.attributes import Place, Setting, find_batch_size, read
 from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.errors import is_users_own
 from lit_autotune.report.results import TuningReport
-from lit_autotune.trials.runner import agreed_budget
+from lit_autotune.trials.agreement import agreed_budget
 from lit_autotune.tuning.context import TuningContext
 
 MORE = 1.25

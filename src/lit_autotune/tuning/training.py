@@ -1,5 +1,6 @@
 """Some steps of training on copies, for steps of plugins: losses, times, and what they look at meanwhile."""
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def train(
     sandbox: Sandbox, steps: int, values: Values, after_backward: Callable[[Any], Any] | None = None
 ) -> TrainedSteps:
     """Train copies; see :meth:`lit_autotune.tuning.context.TuningContext.train`."""
-    return separately(sandbox, lambda: _train(sandbox, steps, values, after_backward))
+    return separately(sandbox, functools.partial(_train, sandbox, steps, values, after_backward))
 
 
 def _train(sandbox: Sandbox, steps: int, values: Values, after_backward: Callable[[Any], Any] | None) -> TrainedSteps:

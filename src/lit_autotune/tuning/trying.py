@@ -9,7 +9,8 @@ from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import TooLittleDataError
 from lit_autotune.memory.budget import enforced
 from lit_autotune.report.console import Console
-from lit_autotune.trials.runner import TrialRunner, agreed_budget
+from lit_autotune.trials.agreement import agreed_budget
+from lit_autotune.trials.runner import TrialRunner
 from lit_autotune.trials.search_plan import SearchPlan
 from lit_autotune.trials.trial import TrialSpec
 from lit_autotune.types import BatchSizeTrial

@@ -251,6 +251,13 @@ def test_exit_codes_are_documented():
     assert listed == {int(code) for code in ExitCode}
 
 
+OF_SEVERAL_PROCESSES = {
+    "on rank 1: the trial's process was ended by signal SIGKILL",
+    "no process has finished a batch or computed for 600 s",
+}
+"""Messages that tests/trials/test_group.py meets."""
+
+
 def test_messages_of_the_questions(project, capsys):
     """Each message that the page quotes is what one is met with."""
     (project / "train.py").write_text(TRAIN + MISTAKES)
@@ -260,8 +267,8 @@ def test_messages_of_the_questions(project, capsys):
         assert main(["tune", f"train.py:{module}", f"train.py:{data}", "-q"]) == ExitCode.USAGE
     said = capsys.readouterr().err
     quoted = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/faq.md").read_text(), flags=re.M)
-    assert len(quoted) == 5
-    assert [message for message in quoted if message not in said] == []
+    assert len(quoted) == 5 + len(OF_SEVERAL_PROCESSES)
+    assert [message for message in quoted if message not in said and message not in OF_SEVERAL_PROCESSES] == []
 
 
 def test_every_hook_and_every_built_in_is_documented():

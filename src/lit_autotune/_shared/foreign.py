@@ -15,6 +15,9 @@ from typing import Any
 
 from lit_autotune.errors import AutotuneError
 
+STACK = 2**18
+"""Bytes for the stack of the thread that waits."""
+
 PATIENCE = 5.0
 """Seconds after which the user is told what they are waiting for."""
 
@@ -97,7 +100,14 @@ def named_when_slow(text: str, seconds: float | None = None) -> Iterator[None]:
     said = functools.partial(print, f"autotune: {text}", file=sys.stderr, flush=True)
     timer = threading.Timer(PATIENCE if seconds is None else seconds, said)
     timer.daemon = True
-    timer.start()
+    # A thread's stack counts against a memory limit, 8 MiB of it by default; this one prints a line.
+    before = threading.stack_size(STACK)
+    try:
+        timer.start()
+    except RuntimeError:  # not even that is left; then nobody is named
+        pass
+    finally:
+        threading.stack_size(before)
     try:
         yield
     finally:

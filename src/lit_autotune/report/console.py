@@ -16,7 +16,7 @@ LOG_WIDTH = 110
 
 
 class Console:
-    """Prints to standard output.
+    """Prints to standard output. Used as a context, it tells at the end what it has to warn of.
 
     Args:
         verbose: Print at all.
@@ -37,6 +37,7 @@ class Console:
             )
         self._bar = Bar()
         self.warnings: list[str] = []
+        self._untold: list[str] = []
 
     def line(self, text: str, style: str | None = None) -> None:
         """Print one line in the form of the guide."""
@@ -68,13 +69,27 @@ class Console:
             self.line(text, "dim")
 
     def warn(self, text: str) -> None:
-        """Warn the user; by ``warnings.warn`` if nothing may be printed."""
+        """Warn the user, once: by :meth:`tell`; at once by ``warnings.warn`` if nothing may be printed."""
         text = self.wording(text)
+        if text in self.warnings:
+            return
         self.warnings.append(text)
         if self.verbose:
-            self.line(f"⚠ {text}", "yellow")
+            self._untold.append(text)
         else:
             warnings.warn(text, stacklevel=2)
+
+    def __enter__(self) -> "Console":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.tell()
+
+    def tell(self) -> None:
+        """Print the warnings that were not yet, where they are seen: at the end, not amid the trials."""
+        for text in self._untold:
+            self.line(f"⚠ {text}", "yellow")
+        self._untold.clear()
 
     @contextlib.contextmanager
     def progress(self, description: str, total: int, unit: str = "steps", is_bound: bool = False) -> Iterator[Bar]:

@@ -32,6 +32,7 @@ def show_report(console: Console, report: TuningReport) -> None:
     for table in report.tables:
         console.table(_step_table(table))
     console.table(_result_table(report))
+    console.tell()
     show_kept(console, report.keep)
 
 

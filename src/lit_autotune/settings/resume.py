@@ -13,8 +13,9 @@ def goes_on(checkpoint: Any, trainer: Any, config: TunerConfig) -> bool:
     belongs to the batch size that it was trained with.
     """
     if checkpoint and config.asks_for_tuning:
-        Console(config.verbose and trainer.is_global_zero).warn(
-            f"nothing tuned: the training goes on from {checkpoint}, whose optimizer brings its own learning rate; the "
-            "batch size that belongs to it stays"
-        )
+        with Console(config.verbose and trainer.is_global_zero) as console:
+            console.warn(
+                f"nothing tuned: the training goes on from {checkpoint}, whose optimizer brings its own learning rate; "
+                "the batch size that belongs to it stays"
+            )
     return bool(checkpoint)

@@ -96,9 +96,9 @@ def tune_in_words(
     if runs_elsewhere(trainer):
         _write_all({**owners(module, datamodule), "trainer": trainer}, changes)
     if doubts := keep_in_saved_config(trainer, report):
-        console = Console(config.verbose and trainer.is_global_zero, wording=wording)
-        for doubt in doubts:
-            console.warn(doubt)
+        with Console(config.verbose and trainer.is_global_zero, wording=wording) as console:
+            for doubt in doubts:
+                console.warn(doubt)
         report = report.model_copy(update={"warnings": (*report.warnings, *console.warnings)})
     return report
 
@@ -113,8 +113,20 @@ def _tune(
     wording: Wording,
 ) -> tuple[TuningReport, dict[Setting, Any]]:
     """Tune in one of the Trainer's processes; returns the report and what was written to the objects there."""
+    with Console(config.verbose and trainer.is_global_zero, config.is_debug, wording) as console:
+        return _tune_aloud(console, trainer, module, datamodule, config, registry, save_plot)
+
+
+def _tune_aloud(
+    console: Console,
+    trainer: Any,
+    module: Any,
+    datamodule: Any,
+    config: TunerConfig,
+    registry: Registry | None,
+    save_plot: bool,
+) -> tuple[TuningReport, dict[Setting, Any]]:
     start = time.perf_counter()
-    console = Console(config.verbose and trainer.is_global_zero, config.is_debug, wording)
     registry = registry or Registry.load()
     _check_names(config, registry, console)
     steps = steps_to_run(config, registry, console.warn)
@@ -135,7 +147,7 @@ def _tune(
         if context.results:
             _attach(error, _report(context, start))
         raise
-    keep = wording.keep(report) if wording.keep else python_lines(context.places, report)
+    keep = console.wording.keep(report) if console.wording.keep else python_lines(context.places, report)
     report = report.model_copy(update={"keep": tuple(keep)})
     if steps:
         show_report(console, report)

@@ -1,5 +1,6 @@
 """What rules, strategies and notifications may not do to the user, and how they are named if they do."""
 
+import gc
 import random
 import warnings
 
@@ -13,7 +14,9 @@ from lit_autotune.cli import main
 from lit_autotune.curves.formulas import lr_ladder
 from lit_autotune.errors import ExitCode
 from lit_autotune.registry.registry import Registry
+from lit_autotune.search.guarded import guarded
 from lit_autotune.testing import valley
+from lit_autotune.types import SearchSpace
 from support.models import Blobs, Net, quiet_trainer
 from support.plugins import offer, rule, strategy
 
@@ -242,3 +245,16 @@ def test_a_good_plugin_is_told_nothing(install, capsys):
         warnings.simplefilter("error")
         assert suggest_lr(*CURVE, suggester="fine").value == 1e-3
     assert capsys.readouterr().err == ""
+
+
+def test_a_search_that_is_garbage_touches_no_state(install, monkeypatch):
+    """It may be collected while torch holds the lock of its random numbers, for which the guard would wait for ever."""
+    install("acme", strategy("while (yield space.init_val).fits:\n    pass"))
+    registry = Registry.load()
+    search = guarded(registry.strategy("odd"), registry).search(SearchSpace(4))
+    assert next(search) == 4
+    touched = []
+    monkeypatch.setattr(torch, "get_rng_state", lambda: touched.append("state"))
+    del search
+    gc.collect()
+    assert touched == []

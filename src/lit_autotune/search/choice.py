@@ -94,13 +94,16 @@ def choose(
 def then_try(search: BatchSizeSearch, sizes: Sequence[int]) -> BatchSizeSearch:
     """The same search, then those of the sizes that it left out below what fits."""
     trials: dict[int, BatchSizeTrial] = {}
-    size: int | None = next(search, None)
-    while size is not None:
-        trials[size] = yield size
-        try:
-            size = search.send(trials[size])
-        except StopIteration:
-            break
+    try:
+        size: int | None = next(search, None)
+        while size is not None:
+            trials[size] = yield size
+            try:
+                size = search.send(trials[size])
+            except StopIteration:
+                break
+    finally:
+        search.close()
     largest = max((trial.batch_size for trial in trials.values() if trial.fits), default=0)
     for size in sizes:
         if size not in trials and size < largest:
@@ -109,16 +112,18 @@ def then_try(search: BatchSizeSearch, sizes: Sequence[int]) -> BatchSizeSearch:
 
 def while_worthwhile(search: BatchSizeSearch, is_worthwhile: Callable[[int, BatchSizeTrial], bool]) -> BatchSizeSearch:
     """The same search, up to the first size that is not worth its trial by the one before."""
-    size: int | None = next(search, None)
-    while size is not None:
-        trial = yield size
-        try:
-            size = search.send(trial)
-        except StopIteration:
-            return
-        if not is_worthwhile(size, trial):
-            search.close()
-            return
+    try:
+        size: int | None = next(search, None)
+        while size is not None:
+            trial = yield size
+            try:
+                size = search.send(trial)
+            except StopIteration:
+                return
+            if not is_worthwhile(size, trial):
+                return
+    finally:
+        search.close()
 
 
 class Thrift:

@@ -82,16 +82,28 @@ class _SearchError(Exception):
 
 
 def _drive(start: Callable[[SearchSpace], BatchSizeSearch], space: SearchSpace, trials: Trials) -> None:
-    """Run what the search asks for until it ends or the trials are used up."""
+    """Run what the search asks for until it ends or the trials are used up; begin anew where no size could be used."""
+    again: SearchSpace | None = space
+    while again is not None:
+        search = start(again)
+        try:
+            again = _follow(search, again, trials)
+        finally:
+            search.close()  # here, and not by the garbage collector at any time: it may have things to put away
+    if not trials.done:
+        raise _SearchError("it ended without asking for a single size; a search must yield at least one")
+
+
+def _follow(search: BatchSizeSearch, space: SearchSpace, trials: Trials) -> SearchSpace | None:
+    """Run what one search asks for; returns where to begin anew, if that is what is to be done."""
     repeats = 0
-    search = start(space)
     trial: BatchSizeTrial | None = None
     while True:
         # Only the search's own end counts: a StopIteration of the user's code is an error like any other.
         try:
             batch_size = next(search) if trial is None else search.send(trial)
         except StopIteration:
-            break
+            return None
         repeats += batch_size in trials.done
         if repeats > MAX_REPEATS:
             raise _SearchError(f"it keeps asking for sizes that were tried, last {batch_size}; a search must end")
@@ -100,17 +112,9 @@ def _drive(start: Callable[[SearchSpace], BatchSizeSearch], space: SearchSpace, 
             if any(size < batch_size for size in trials.fitting):
                 trial = trials.below(batch_size) or trial
             elif (larger := trials.larger(batch_size)) != space.init_val:
-                search.close()
-                if larger is None:
-                    break
-                space = replace(space, init_val=larger, first_guess=None)
-                search, trial = start(space), None
-                continue
+                return replace(space, init_val=larger, first_guess=None) if larger is not None else None
         if trial is None:
-            search.close()
-            break
-    if not trials.done:
-        raise _SearchError("it ended without asking for a single size; a search must yield at least one")
+            return None
 
 
 def _choose(trials: Trials, margin: float) -> int:

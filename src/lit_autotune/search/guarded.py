@@ -8,10 +8,7 @@ from typing import Any
 from lit_autotune._shared.foreign import call_foreign, named_when_slow
 from lit_autotune.errors import PluginError
 from lit_autotune.registry.registry import Registry
-from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, SearchSpace
-
-END = object()
-"""What a search that has ended asks for."""
+from lit_autotune.types import BatchSizeSearch, BatchSizeStrategy, BatchSizeTrial, SearchSpace
 
 
 def guarded(strategy: BatchSizeStrategy, registry: Registry) -> BatchSizeStrategy:
@@ -22,7 +19,7 @@ def guarded(strategy: BatchSizeStrategy, registry: Registry) -> BatchSizeStrateg
             with named_when_slow(f"still waiting for {registry.title(strategy)}"):
                 return call_foreign(function, *arguments, **keywords)
         except StopIteration:
-            return END
+            raise
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -33,17 +30,43 @@ def guarded(strategy: BatchSizeStrategy, registry: Registry) -> BatchSizeStrateg
         if not isinstance(sizes, Generator):
             error = PluginError(f"search must be a generator, not return {type(sizes).__name__}; use yield")
             raise registry.blame(strategy, "failed", error)
-        try:
-            size = ask(next, sizes)
-            while size is not END:
-                if wrong := _what_is_wrong(size, space):
-                    raise registry.blame(strategy, "failed", PluginError(wrong).with_traceback(_line_of(sizes)))
-                trial = yield size
-                size = ask(sizes.send, trial)
-        finally:
-            ask(sizes.close)
+        return _GuardedSearch(sizes, space, ask, lambda error: registry.blame(strategy, "failed", error))
 
     return replace(strategy, search=search)
+
+
+class _GuardedSearch(Generator[int, BatchSizeTrial, None]):
+    """A search each step of which is guarded.
+
+    No generator function: one that is collected as garbage runs its ``finally`` in the midst of anything, and the guard
+    takes locks of torch's that may be held just then.
+    """
+
+    def __init__(
+        self,
+        sizes: BatchSizeSearch,
+        space: SearchSpace,
+        ask: Callable[..., Any],
+        blame: Callable[[PluginError], PluginError],
+    ):
+        self._sizes, self._space, self._ask, self._blame = sizes, space, ask, blame
+
+    def send(self, trial: Any) -> int:
+        """Go on to the next size."""
+        return self._checked(self._ask(self._sizes.send, trial))
+
+    def throw(self, *error: Any) -> int:
+        """Go on with an error."""
+        return self._checked(self._ask(self._sizes.throw, *error))
+
+    def close(self) -> None:
+        """End the search."""
+        self._ask(self._sizes.close)
+
+    def _checked(self, size: Any) -> int:
+        if wrong := _what_is_wrong(size, self._space):
+            raise self._blame(PluginError(wrong).with_traceback(_line_of(self._sizes)))
+        return int(size)
 
 
 def _what_is_wrong(size: Any, space: SearchSpace) -> str:

@@ -200,6 +200,7 @@ def _run_steps(steps: list[TuningStep], context: TuningContext, start: float) ->
             context.plans[step.name] = call(context, step, "prepare")
         if plan := _plan(context):
             context.console.line(f"Training to come: {plan}")
+        context.console.tell()  # what can be mended before anything expensive runs
         for step in steps if not known else ():
             result = call(context, step, "run", context.plans[step.name])
             context.results[step.name] = check_result(context, step, result)

@@ -5,7 +5,7 @@ from typing import Any
 from lit_autotune.internals.tensors import version
 
 MOST_BYTES = 2**28
-"""Buffers up to here are kept, to be put back: the statistics of BatchNorm, not a bank of features."""
+"""Tensors up to here are kept, to be put back: of buffers the statistics of BatchNorm, not a bank of features."""
 
 
 class LeakError(Exception):

@@ -18,9 +18,7 @@ def guarded(strategy: BatchSizeStrategy, registry: Registry) -> BatchSizeStrateg
         try:
             with named_when_slow(f"still waiting for {registry.title(strategy)}"):
                 return call_foreign(function, *arguments, **keywords)
-        except StopIteration:
-            raise
-        except KeyboardInterrupt:
+        except (StopIteration, KeyboardInterrupt):
             raise
         except BaseException as error:
             raise registry.blame(strategy, "failed", error) from error

@@ -1,5 +1,6 @@
 """The face that all kinds of projects have for the commands, and what those of other tools' YAML files share."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,7 +35,7 @@ class Project(Protocol):
         """Write the values found; returns what was done, in words."""
 
 
-class YamlProject:
+class YamlProject(ABC):
     """A project that another tool makes of YAML files: its values are kept in that tool's words.
 
     Args:
@@ -49,9 +50,9 @@ class YamlProject:
         self._tuner_config = tuner_config
 
     @property
+    @abstractmethod
     def checkpoint(self) -> Any:
         """The checkpoint that the training goes on from, if it does."""
-        raise NotImplementedError
 
     def tune(self, trainer: Any, module: Any, datamodule: Any, **arguments: Any) -> None:
         """Tune if the settings ask for it and the training starts anew; the result is in :attr:`report`."""
@@ -70,9 +71,9 @@ class YamlProject:
         self.report = report.model_copy(update={"keep": tuple(self.lines(report))})
         show_kept(Console(config.verbose and trainer.is_global_zero), self.report.keep)
 
+    @abstractmethod
     def lines(self, report: TuningReport) -> list[str]:
         """What the user appends to the tool's command line to keep the values."""
-        raise NotImplementedError
 
 
 def no_lines(report: TuningReport) -> list[str]:

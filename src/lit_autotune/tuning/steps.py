@@ -8,15 +8,12 @@ from pydantic_core import PydanticSerializationError
 
 from lit_autotune._shared.foreign import unchanged_state
 from lit_autotune.config import TunerConfig
-from lit_autotune.copies.guard import Guard, LeakError
+from lit_autotune.copies.guard import MOST_BYTES, Guard, LeakError
 from lit_autotune.errors import AutotuneError, ConfigError, PluginError
 from lit_autotune.registry.options import bind_options
 from lit_autotune.registry.registry import Registry
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.types import TuningStep
-
-KEPT_BYTES = 2**28
-"""Weights up to here are kept while a plugin's step runs, to be put back if it changes them."""
 
 
 def steps_to_run(config: TunerConfig, registry: Registry, warn: Callable[[str], None]) -> list[TuningStep]:
@@ -93,7 +90,7 @@ def check_result(context: TuningContext, step: TuningStep, result: Any) -> Any:
         TypeAdapter(Any).dump_json(result)
     except (PydanticSerializationError, ValueError) as error:
         raise PluginError(
-            f"step {step.name!r} ({context.registry.owner_of(step)}) returned what JSON cannot hold: {error}; return "
+            f"{context.registry.title(step)} returned what JSON cannot hold: {error}; return "
             "numbers, texts, lists, dictionaries or pydantic models"
         ) from error
     return result
@@ -107,12 +104,12 @@ class _Untouched:
         # First the hyperparameters: Lightning makes the attribute that they are kept in when they are asked for.
         self._hparams = {role: dict(_hparams(owner)) for role, owner in context.owners.items()}
         self._before = {role: dict(vars(owner)) for role, owner in context.places.items()}
-        module = context.module
-        size = sum(one.nbytes for one in module.parameters() if not _is_lazy(one))
-        self._weights = (
-            [(one, one.detach().clone()) for one in _whole(module.parameters())] if size <= KEPT_BYTES else []
-        )
-        self._guard = Guard(module)
+        from torch.nn.parameter import is_lazy
+
+        weights = [one for one in context.module.parameters() if not is_lazy(one)]
+        is_kept = sum(one.nbytes for one in weights) <= MOST_BYTES
+        self._weights = [(one, one.detach().clone()) for one in weights] if is_kept else []
+        self._guard = Guard(context.module)
 
     def __enter__(self) -> None:
         pass
@@ -120,10 +117,10 @@ class _Untouched:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         touched = [*self._attributes(), *self._tensors()]
         if touched and (error is None or isinstance(error, Exception | SystemExit)):
-            who = f"step {self._step.name!r} ({self._context.registry.owner_of(self._step)})"
+            title = self._context.registry.title(self._step)
             raise PluginError(
-                f"{who} changed your own {', '.join(touched)}, which was put back; a step may change copies, and have "
-                "values written by context.apply"
+                f"{title} changed your own {', '.join(touched)}, which was put back; a step may change copies, and "
+                "have values written by context.apply"
             ) from error
 
     def _attributes(self) -> Iterable[str]:
@@ -160,13 +157,3 @@ def _restored(where: str, present: Any, before: Mapping[str, Any]) -> Iterable[s
 def _hparams(owner: Any) -> Any:
     found = getattr(owner, "hparams", None)
     return found if found is not None else {}
-
-
-def _whole(parameters: Iterable[Any]) -> list[Any]:
-    return [one for one in parameters if not _is_lazy(one)]
-
-
-def _is_lazy(parameter: Any) -> bool:
-    from torch.nn.parameter import is_lazy
-
-    return bool(is_lazy(parameter))

@@ -6,7 +6,8 @@ Where things are, each line using only what stands below it:
 - ``drop_in``: Lightning's interface; ``settings``: files, environment, whole experiments, LightningCLI, Hydra
 - ``builtin``: our plugins: the steps, strategies and suggesters; ``testing``: the kit for authors of others
 - ``comparison``: the values found against the present ones
-- ``search``: for a batch size; ``range_test``: the LR range test; ``tuning``: :func:`tune`
+- ``tuning``: :func:`tune`, and what steps work with
+- ``search``: for a batch size; ``range_test``: the LR range test
 - ``cache``: results of earlier tunings; ``estimate``: batch sizes for memory that is not here; ``registry``: loads
   plugins; ``previews``: shortened trainings
 - ``trials``: one batch-size trial, and the process it runs in; ``hookspecs``: the hooks

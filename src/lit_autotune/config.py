@@ -13,9 +13,15 @@ PRESETS: dict[str, dict[str, float]] = {
     "thorough": {"batch_size_max_trials": 25, "lr_num_training": 100, "verify_budget": 0.05},
 }
 """Settings by the name of the flag that stands for them."""
+
+HELD_OUT = "val"
+"""The value of ``lr_monitor`` that asks for the loss of a validation batch."""
+
 Method = Literal["fit", "validate", "test", "predict"]
-Isolation = Literal["auto", "process", "group", "none"]
 """The Trainer's methods that a batch size can be found for."""
+
+Isolation = Literal["auto", "process", "group", "none"]
+"""Where a trial runs."""
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

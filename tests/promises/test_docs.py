@@ -282,7 +282,22 @@ def test_every_hook_and_every_built_in_is_documented():
             assert kind == "step" or f"`{name}`" in guide
 
 
-FOR_OUR_OWN_STEPS = {"previews", "places", "is_of_users_code", "save_figure", "save_plot", "step"}
+FOR_THE_ORCHESTRATOR = {
+    *("applied", "changes", "figures", "is_of_users_code", "owners", "places", "registry", "sandbox", "save_plot"),
+    *("step", "tables"),
+}
+"""What of the context no step uses."""
+
+
+def of_the_context():
+    """Names of what the context gives to steps."""
+    fields = {field.name for field in dataclasses.fields(TuningContext)}
+    return {name for name in fields | set(dir(TuningContext)) if name[0] != "_"} - FOR_THE_ORCHESTRATOR
+
+
+def is_of_the_page(name, page):
+    """Whether the table of the context names it."""
+    return re.search(rf"`(context)?\.{name}\b", page)
 
 
 def test_all_that_authors_of_plugins_can_use_is_documented():
@@ -293,8 +308,19 @@ def test_all_that_authors_of_plugins_can_use_is_documented():
         names |= {f"{hook.__name__}({', '.join(inspect.signature(hook).parameters)})"}
     for record in REGISTRATION_HOOKS.values():
         names |= {field.name for field in dataclasses.fields(record)}
-    names |= {name for name in vars(TuningContext) if not name.startswith("_")} - FOR_OUR_OWN_STEPS
     assert [name for name in sorted(names) if not re.search(rf"\b{re.escape(name)}", page)] == []
+    assert [name for name in sorted(of_the_context()) if not is_of_the_page(name, page)] == []
+
+
+def test_our_own_steps_have_no_more_than_those_of_plugins():
+    """What they take of the context is on the page for authors of plugins."""
+    package = Path(lit_autotune.__file__).parent
+    code = "".join(
+        file.read_text() for part in ("builtin", "comparison") for file in sorted((package / part).glob("*.py"))
+    )
+    used = set(re.findall(r"context\.(?:context\.)?(\w+)", re.sub(r"lit_autotune\.\S*context", "", code)))
+    assert {"search", "range_test", "train", "look"} <= used
+    assert sorted(used - of_the_context()) == []
 
 
 def test_links_lead_somewhere():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import BaseModel
 
-from lit_autotune import ConfigError, PluginError, TuningStep, UnknownNameError, hookimpl
+from lit_autotune import BatchSizeStrategy, ConfigError, PluginError, TuningStep, UnknownNameError, hookimpl
 from lit_autotune.registry.registry import Registry
 from lit_autotune.report.results import TuningReport
 from support.command import autotune
@@ -69,6 +69,89 @@ def test_it_tries_a_batch_size():
 
     report = ran(run, use_batch_size_tuning=True, batch_size_max=8, **AS_FOUND)
     assert report.steps["mine"] == (["fits", "fits", "too_little_data"], 12)
+
+
+def test_it_searches():
+    """The largest size that fits, with a strategy of its own or the user's, told of each trial."""
+
+    def run(context, plan):
+        plan, told = context.plan_search(context.find_batch_size()), []
+        mine = BatchSizeStrategy("odd", sizes, "odd sizes")
+        largest, trials = context.search(plan, mine, on_trial=lambda trial: told.append(trial.batch_size))
+        return largest, [trial.batch_size for trial in trials], told, context.search(plan)[0], plan.data_hold
+
+    def sizes(space):
+        for size in (1, 3, 7):
+            trial = yield size
+            assert trial.fits
+
+    assert ran(run, batch_size_max=8).steps["mine"] == (7, [1, 3, 7], [1, 3, 7], 8, 256)
+
+
+def test_it_runs_range_tests():
+    """As the settings say at any batch size, or over rates of its own; and asks the rules what they say of a curve."""
+
+    def run(context, plan):
+        test = context.range_test({context.find_batch_size(): 32})
+        own = context.range_test(rates=[1e-3, 1e-2, 1e-1])
+        answers = context.suggest(test.curve)
+        return {
+            "steps": (test.steps, own.steps),
+            "seconds": (test.step_seconds, own.step_seconds),
+            "rates": own.curve.learning_rates,
+            "answers": {answer.suggester: answer.value for answer in answers},
+            "mine": context.suggester.name,
+        }
+
+    found = ran(run, lr_num_training=20, lr_suggester="steepest", lr_early_stop_threshold=None).steps["mine"]
+    assert found["steps"] == (20, 3)
+    assert min(found["seconds"]) > 0
+    assert found["rates"] == (1e-3, 1e-2, 1e-1)
+    assert 1e-6 <= found["answers"][found["mine"]] <= 1
+
+
+def test_it_sees_the_rates_of_a_schedule():
+    """Those of a look are its highest; a few steps can go through the whole of it."""
+
+    class Cosine(Net):
+        def configure_optimizers(self):
+            optimizer = super().configure_optimizers()
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.trainer.estimated_stepping_batches)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def run(context, plan):
+        seen = context.look({context.find_learning_rate(): 0.5}, with_schedule=True)
+        rates = context.train(10, {context.find_learning_rate(): 0.5}, schedule_steps=10).rates
+        return seen.rates, [rate for (rate,) in rates], context.plan_training(seen).steps
+
+    highest, rates, steps = ran(run, Cosine(), trainer=quiet_trainer(max_epochs=2)).steps["mine"]
+    assert highest == (0.5,)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > 0.4 > 0.05 > rates[-1]
+    assert steps == 2 * 256 // 16
+
+
+def test_it_previews_the_training_to_come():
+    """Shortened, from the same start, scored on held-out batches; twice the same is run once."""
+
+    def run(context, plan):
+        rate = context.find_learning_rate()
+        good, none = (context.previews.run({rate: value}, 20) for value in (1e-2, 1e-9))
+        again = context.previews.run({rate: 1e-2}, 20)
+        return sum(good.scores), sum(none.scores), len(good.losses), again.scores == good.scores, context.previews.steps
+
+    good, none, steps, is_known, all_steps = ran(run).steps["mine"]
+    assert good < none
+    assert (steps, is_known, all_steps) == (20, True, 40)
+
+
+def test_it_knows_the_memory_budget():
+    """What trials may take, of the setting and its margin."""
+
+    def run(context, plan):
+        return context.memory_budget().usable
+
+    assert ran(run, memory_budget="4 GiB", memory_margin=0.5).steps["mine"] == 2 * 2**30
 
 
 def test_it_looks_and_proves():

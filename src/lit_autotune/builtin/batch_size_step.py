@@ -3,29 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_autotune.copies.attributes import Setting, find_batch_size
 from lit_autotune.hookspecs import hookimpl
-from lit_autotune.registry.options import bind_options
-from lit_autotune.types import BatchSizeTrial, Measurement, TuningStep
+from lit_autotune.types import BatchSizeTrial, TuningStep
 
 if TYPE_CHECKING:
-    from lit_autotune.memory.budget import Budget
     from lit_autotune.report.results import BatchSizeResult
-    from lit_autotune.search.choice import Thrift
     from lit_autotune.trials.search_plan import SearchPlan
     from lit_autotune.tuning.context import TuningContext
-
-
-def find(context: "TuningContext") -> Setting:
-    """Where the batch size is kept.
-
-    Raises:
-        ConfigError: If that is unknown, or places disagree, or the batches to run on cannot be made.
-    """
-    from lit_autotune.trials.batches import check_batches
-
-    check_batches(context.config.batch_size_probe)
-    return find_batch_size(context.owners, context.config.batch_size_attribute)
 
 
 def prepare(context: "TuningContext") -> "SearchPlan":
@@ -34,11 +18,9 @@ def prepare(context: "TuningContext") -> "SearchPlan":
     Raises:
         ConfigError: If there is no such setting, or it has no effect.
     """
-    from lit_autotune.trials.search_plan import plan_search
-
-    setting = find(context)
+    setting = context.find_batch_size()
     context.console.debug(f"batch size is kept in {setting}")
-    plan = plan_search(context.sandbox, setting, context.config)
+    plan = context.plan_search(setting)
     if plan.refused:
         context.console.warn(f"{plan.refused}; the search begins with {plan.init_val}")
     return plan
@@ -51,24 +33,23 @@ def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
         BatchSizeError: If no size fits.
     """
     from lit_autotune.report.results import BatchSizeResult
-    from lit_autotune.search.choice import Thrift, what_limits
+    from lit_autotune.search.choice import Thrift, for_target, what_limits
     from lit_autotune.search.throughput import fastest
-    from lit_autotune.trials.agreement import agreed_budget
 
     config, console = context.config, context.console
     console.banner("BATCH SIZE TUNING")
     console.line(f"Mode: {config.batch_size_mode}")
     console.line(f"Initial value: {plan.init_val}")
     console.line(f"Max trials: {config.batch_size_max_trials}")
-    budget = agreed_budget(context.sandbox, config.memory_budget, config.memory_margin)
+    budget = context.memory_budget()
     console.line(f"Memory budget: {budget or 'unknown, sizes are tried until one fails'}")
     is_auto = config.batch_size_target == "auto"
     thrift = Thrift(plan.training, plan.setting.value) if is_auto and plan.training else None
-    largest, trials = _search(context, plan, budget, thrift)
+    strategy = for_target(context.strategy, config.batch_size_target, thrift, plan.present)
+    largest, trials = context.search(plan, strategy, lambda trial: _tell(context, trial))
     if unusable := [trial for trial in trials if trial.outcome == "cannot_be_used"]:
         sizes = ", ".join(str(trial.batch_size) for trial in unusable)
         console.warn(f"batch sizes that cannot be used, your own code fails with them: {sizes} ({unusable[0].message})")
-    context.previews.score_at_most(largest)
     chosen, reason = _choose(context, plan, largest, trials)
     limit = what_limits(trials, config.batch_size_max_trials, plan.max_val, plan.data_hold, thrift)
     console.line(f"  Largest that fits: {largest}, limited by: {limit}")
@@ -94,63 +75,8 @@ def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
     return result.model_copy(update={"plot_path": plot_path})
 
 
-def _search(
-    context: "TuningContext", plan: "SearchPlan", budget: "Budget | None", thrift: "Thrift | None"
-) -> tuple[int, list[BatchSizeTrial]]:
-    """Search for the largest size; returns it, and all trials."""
-    from lit_autotune.memory.budget import enforced
-    from lit_autotune.memory.release import quick_release
-    from lit_autotune.search.choice import for_target
-    from lit_autotune.search.driver import search_batch_size
-    from lit_autotune.search.guarded import guarded
-    from lit_autotune.trials.agreement import agreed_base
-    from lit_autotune.trials.runner import TrialRunner
-    from lit_autotune.trials.trial import TrialSpec
-
-    config, console, sandbox = context.config, context.console, context.sandbox
-    strategy = guarded(context.registry.strategy(config.batch_size_mode), context.registry)
-    steps, method, batches = config.batch_size_steps_per_trial, config.batch_size_method, config.batch_size_probe
-    spec = TrialSpec(plan.setting, steps, method, batches, plan.filling)
-    with (
-        console.progress("batch size", config.batch_size_max_trials, "trials", is_bound=True) as bar,
-        enforced(budget, sandbox.trainer.strategy.root_device),
-        quick_release(),
-        TrialRunner(sandbox, spec, budget, config.trial_isolation, console.warn, plan.epoch) as runner,
-    ):
-
-        def probe(size: int) -> Measurement:
-            bar.begin(f"trying {size}")
-            return runner.try_batch_size(size)
-
-        def on_trial(trial: BatchSizeTrial) -> None:
-            bar()
-            _tell(context, trial)
-
-        base = agreed_base(sandbox, budget)
-        return search_batch_size(
-            probe,
-            strategy=for_target(strategy, config.batch_size_target, thrift, plan.setting.value),
-            registry=context.registry,
-            options=bind_options(strategy, config.options),
-            init_val=plan.init_val,
-            max_trials=config.batch_size_max_trials,
-            max_val=plan.max_val,
-            budget=budget.usable if budget else None,
-            first_guess=_first_guess(context, plan, budget, base) if strategy.uses_estimate else None,
-            base=base,
-            present=_present(plan),
-            margin=config.batch_size_margin,
-            on_trial=on_trial,
-        )
-
-
-def _present(plan: "SearchPlan") -> int | None:
-    value = plan.setting.value
-    return int(value) if value is not None and value >= 1 else None
-
-
 def _tell(context: "TuningContext", trial: BatchSizeTrial) -> None:
-    """Say how a trial ended, to the user and to plugins."""
+    """Say how a trial ended."""
     console = context.console
     sign, outcome = ("✓", "fits") if trial.fits else ("✗", trial.outcome.replace("_", " "))
     console.line(f"  {sign} batch size {trial.batch_size}: {outcome} ({trial.seconds:.2f} s)")
@@ -158,7 +84,6 @@ def _tell(context: "TuningContext", trial: BatchSizeTrial) -> None:
         console.line(f"    {trial.message}")
     elif trial.message:
         console.debug(f"    {trial.message}")
-    context.registry.notify("lit_autotune_trial_finished", console.warn, trial=trial)
 
 
 def _choose(
@@ -187,21 +112,6 @@ def _advise(context: "TuningContext", plan: "SearchPlan", chosen: int, quickest:
         context.console.warn(f"batch size {chosen} leaves {few}; batch_size_target = 'auto' would leave more")
 
 
-def _first_guess(context: "TuningContext", plan: "SearchPlan", budget: "Budget | None", base: int) -> int | None:
-    """An estimate, where it costs less than the trials that it saves.
-
-    On a CPU small trials are quick, and kernels take more beside the tensors than an estimate can be right about.
-    """
-    from lit_autotune.estimate.estimate import first_guess
-
-    on_host = context.sandbox.trainer.strategy.root_device.type == "cpu"
-    if budget is None or (on_host and not budget.is_simulated) or context.config.batch_size_method != "fit":
-        return None
-    guess = first_guess(context.sandbox, plan.setting, budget.usable - base)
-    context.console.line(f"Estimate: {guess}" if guess else "Estimate: none, something cannot be traced")
-    return guess
-
-
 def save_plot(context: "TuningContext", result: "BatchSizeResult") -> Path | None:
     """Save the plot of a result, if there is anything to see."""
     from lit_autotune.report.batch_size_plot import DEFAULT_PATH
@@ -218,7 +128,7 @@ def lit_autotune_steps() -> list[TuningStep]:
             name="batch_size",
             order=100,
             is_enabled=lambda config: config.use_batch_size_tuning,
-            check=find,
+            check=lambda context: context.find_batch_size(),
             prepare=prepare,
             run=run,
             summary="find the largest batch size that fits in memory",

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_autotune.copies.attributes import LEARNING_RATE_NAMES, Setting, find_batch_size, find_setting
+from lit_autotune.config import HELD_OUT
 from lit_autotune.curves.schedules import wanted_kind
 from lit_autotune.errors import ConfigError
 from lit_autotune.hookspecs import hookimpl
@@ -12,6 +12,7 @@ from lit_autotune.types import TuningStep
 
 if TYPE_CHECKING:
     from lit_autotune.comparison.rate_search import RatePlan
+    from lit_autotune.copies.attributes import Setting
     from lit_autotune.copies.dry_run import DryRun
     from lit_autotune.report.results import LearningRateResult
     from lit_autotune.tuning.context import TuningContext
@@ -25,19 +26,17 @@ def prepare(context: "TuningContext") -> "RatePlan":
     """
     from lit_autotune.comparison.rate_effect import prove_rate, relative
     from lit_autotune.comparison.rate_search import RatePlan
-    from lit_autotune.copies.dry_run import check_batches, dry_run, training_plan
 
-    config, sandbox = context.config, context.sandbox
-    setting = find(context)
+    config, setting = context.config, find(context)
     value = (setting and setting.value) or math.sqrt(config.lr_min * config.lr_max)
     size = context.plans.get("batch_size")
     # The present batch size may be too large, if it is to be tuned.
     base = {size.setting: size.init_val} if size else {}
-    first = dry_run(sandbox, {**base, setting: value} if setting else base, with_schedule=True)
-    check_batches(first)
+    first = context.look({**base, setting: value} if setting else base, with_schedule=True)
+    first.check_batches()
     _check_optimizers(first, config.lr_optimizer_index or 0)
     kind = wanted_kind(config.lr_schedule, first.schedulers)
-    training = (size and size.training) or training_plan(sandbox.trainer, first, _present_size(context))
+    training = (size and size.training) or context.plan_training(first, _present_size(context))
     plan = RatePlan(None, {}, relative(first.rates), kind, training)
     if setting is None:
         return plan
@@ -70,30 +69,25 @@ def begin(context: "TuningContext") -> "RatePlan":
 def _present_size(context: "TuningContext") -> int | None:
     """The present batch size, if it can be found."""
     try:
-        size = find_batch_size(context.owners, context.config.batch_size_attribute).value
+        size = context.find_batch_size().value
     except ConfigError:
         return None
     return int(size) if size is not None and size >= 1 else None
 
 
-def find(context: "TuningContext") -> Setting | None:
+def find(context: "TuningContext") -> "Setting | None":
     """Where the learning rate is kept; ``None`` if that is unknown and the suggestion is only to be reported.
 
     Raises:
         ConfigError: If it is unknown, or places disagree, or there is nothing to validate with where that is asked for.
     """
-    from lit_autotune.comparison.rate_effect import find_peak
-    from lit_autotune.copies.owners import overrides
-    from lit_autotune.previews.held_out import HELD_OUT
-
     config = context.config
-    if config.lr_monitor == HELD_OUT and not any(overrides(o, "val_dataloader") for o in context.owners.values()):
+    if config.lr_monitor == HELD_OUT and not context.overrides("val_dataloader"):
         raise ConfigError(f"lr_monitor = {HELD_OUT!r}: there is no val_dataloader; add one to the datamodule or module")
-    module = {"module": context.owners["module"]}
     try:
-        return find_setting(module, LEARNING_RATE_NAMES, config.lr_attribute, "lr_attribute")
+        return context.find_learning_rate()
     except ConfigError:
-        peak = None if config.lr_attribute else find_peak(module)
+        peak = None if config.lr_attribute else context.find_max_lr()
         if peak is None and (config.update_model_lr or config.lr_attribute):
             raise
         return peak
@@ -108,10 +102,9 @@ def run(context: "TuningContext", plan: "RatePlan") -> "LearningRateResult":
     from lit_autotune.comparison.first_steps import announce
     from lit_autotune.comparison.rate_search import find_rate
     from lit_autotune.report.results import LearningRateResult
-    from lit_autotune.tuning.applied import as_applied
 
     config, console = context.config, context.console
-    training = as_applied(context, plan.training)
+    training = context.as_applied(plan.training)
     announce(context, training)
     found = find_rate(context, plan, {}, training)
     name = "max_lr" if plan.kind == "max_lr" else "learning rate"

@@ -12,7 +12,6 @@ from lit_autotune.errors import LRSuggestionError
 from lit_autotune.planning.preview import Preview, fall
 from lit_autotune.planning.races import FACTOR
 from lit_autotune.report.results import Comparison
-from lit_autotune.tuning.applied import as_applied
 
 if TYPE_CHECKING:
     from lit_autotune.comparison.rate_search import RatePlan
@@ -81,7 +80,7 @@ class Comparer:
         too high for the whole training.
         """
         size, rate, old_size, old_rate = self._size, self._rate, self._old_size, self._old_rate
-        training = as_applied(self._context, (self._rate_plan or self._size_plan).training)
+        training = self._context.as_applied((self._rate_plan or self._size_plan).training)
         new_size = size.chosen if size else None
         kept_size = old_size or new_size
         present = training.resized(kept_size) if kept_size else training

@@ -4,9 +4,7 @@ from typing import TYPE_CHECKING
 
 from lit_autotune.comparison.rate_search import RatePlan
 from lit_autotune.errors import is_users_own
-from lit_autotune.memory.out_of_memory import is_out_of_memory
 from lit_autotune.planning.plan import TrainingPlan
-from lit_autotune.range_test.training import Training
 
 if TYPE_CHECKING:
     from lit_autotune.tuning.context import TuningContext
@@ -26,15 +24,13 @@ def make_first_steps(context: "TuningContext", plan: RatePlan) -> RatePlan:
     """
     _warn_of_few_steps(context, plan.training)
     size = context.plans.get("batch_size")
-    # Several processes step together: one that fails would leave the others waiting, unless they are there for that.
-    if size is None or (context.sandbox.trainer.world_size > 1 and not context.sandbox.processes):
+    if size is None or not context.ranks_fail_together:
         return plan
-    config, values = context.config, {**plan.start, size.setting: size.init_val}
-    training = Training(context.sandbox, values, plan.scales, config.lr_optimizer_index, config.lr_monitor)
+    rates = [context.config.lr_min] * FIRST_STEPS
     try:
-        training.sweep([config.lr_min] * FIRST_STEPS, threshold=None, patience=config.lr_num_training)
+        context.range_test({**plan.start, size.setting: size.init_val}, plan.scales, rates)
     except Exception as error:
-        if not (is_users_own(error) or is_out_of_memory(error)):
+        if not (is_users_own(error) or context.is_out_of_memory(error)):
             raise  # what is wrong with this batch size is for the search to find out
     return plan
 

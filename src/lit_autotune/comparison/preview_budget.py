@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lit_autotune.config import TunerConfig
-from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.planning.preview import MOST_SHARE, preview_steps, proof
 from lit_autotune.planning.races import RUNS
@@ -64,7 +63,7 @@ def preview_budget(
         The number, and the time in seconds.
     """
     elapsed = time.perf_counter() - context.started
-    spent = max(on_all_ranks(context.sandbox.trainer, lambda: elapsed))  # the same on all, so that all run alike
+    spent = max(context.all_gather(elapsed))  # the same on all, so that all run alike
     if growth is None:
         return heats + 1, spent
     if not context.config.use_learning_rate_tuning:

@@ -1,24 +1,18 @@
 """Whether a setting decides the learning rates that a training reaches, and what it makes of them."""
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lit_autotune.comparison.rate_search import RatePlan
-from lit_autotune.copies.attributes import PEAK_NAMES, Owners, Setting, find_setting
-from lit_autotune.copies.dry_run import DryRun, dry_run, skip_validation
-from lit_autotune.copies.owners import overrides
-from lit_autotune.copies.rates import current_rates
-from lit_autotune.copies.sandbox import Sandbox
-from lit_autotune.copies.stepper import Stepper
+from lit_autotune.copies.attributes import Setting
 from lit_autotune.errors import ConfigError
-from lit_autotune.planning.plan import TrainingPlan
-from lit_autotune.trials.separate import separately
 
 if TYPE_CHECKING:
+    from lit_autotune.copies.dry_run import DryRun
     from lit_autotune.tuning.context import TuningContext
+    from lit_autotune.tuning.training import TrainedSteps
 
 SHARE = 0.1
 """Doubled, a setting that decides a rate changes it by more than this share. Where a warm-up begins does not."""
@@ -38,7 +32,7 @@ def prove_rate(
     plan: RatePlan,
     setting: Setting,
     value: float,
-    first: DryRun,
+    first: "DryRun",
     base: Mapping[Setting, int],
 ) -> RatePlan:
     """Prove that a setting decides the highest rate of the training, or find the one that does.
@@ -54,7 +48,7 @@ def prove_rate(
     Raises:
         ConfigError: If it does not, unless the suggestion is only to be reported.
     """
-    second = dry_run(context.sandbox, {**base, setting: 2 * value}, with_schedule=True)
+    second = context.look({**base, setting: 2 * value}, with_schedule=True)
     if _follows(first.rates, second.rates):
         return _effective(plan, setting, value, first.rates)
     peak = _peak_plan(context, plan, setting, first.rates, base)
@@ -81,14 +75,6 @@ def relative(rates: Sequence[float]) -> Rates:
     return tuple(1.0 if math.isnan(rate) else rate / reference for rate in rates)
 
 
-def find_peak(module: Owners) -> Setting | None:
-    """Where the peak of a schedule is kept, if that is a setting of its own."""
-    try:
-        return find_setting(module, PEAK_NAMES, None, "lr_attribute")
-    except ConfigError:
-        return None
-
-
 def _follows(first: Rates, second: Rates) -> bool:
     """Whether the rate of any parameter group follows a setting: with ``first``, and with ``second`` doubled."""
     return any(abs(two - one) > SHARE * abs(one) for one, two in zip(first, second, strict=True))
@@ -109,13 +95,11 @@ def _peak_plan(
     context: "TuningContext", plan: RatePlan, tried: Setting, rates: Rates, base: Mapping[Setting, int]
 ) -> RatePlan | None:
     """The plan for a schedule whose highest rate comes from a setting of its own; ``None`` if there is none such."""
-    setting = find_peak({"module": context.owners["module"]})
+    setting = context.find_max_lr()
     if setting is None or setting == tried:
         return None
     value = setting.value or max(rate for rate in rates if not math.isnan(rate))
-    first, second = (
-        dry_run(context.sandbox, {**base, setting: value * factor}, with_schedule=True).rates for factor in (1, 2)
-    )
+    first, second = (context.look({**base, setting: value * factor}, with_schedule=True).rates for factor in (1, 2))
     return _effective(plan, setting, value, first) if _follows(first, second) else None
 
 
@@ -123,15 +107,10 @@ def _trained_plan(
     context: "TuningContext", plan: RatePlan, setting: Setting, value: float, base: Mapping[Setting, int]
 ) -> RatePlan | None:
     """The plan for a rate that the module's own hooks make, seen in a few real steps; ``None`` if they do not."""
-    module = context.owners["module"]
-    if module.automatic_optimization and not any(overrides(module, hook) for hook in HOOKS):
+    if context.module.automatic_optimization and not any(map(context.overrides, HOOKS)):
         return None
-    index, sandbox = context.config.lr_optimizer_index, context.sandbox
     first, second = (
-        separately(
-            sandbox,
-            functools.partial(_trained_rates, sandbox, {**base, setting: value * factor}, plan.training, index),
-        )
+        _highest(context.train(STEPS, {**base, setting: value * factor}, schedule_steps=plan.training.steps or STEPS))
         for factor in (1, 2)
     )
     if not _follows(first, second):
@@ -140,25 +119,8 @@ def _trained_plan(
     return replace(plan, setting=setting, start={setting: value}, scales=relative(first), effective=True, by_hand=True)
 
 
-def _trained_rates(sandbox: Sandbox, values: Mapping[Setting, float], plan: TrainingPlan, index: int | None) -> Rates:
-    copies = sandbox.copies(values, alone=False)
-    skip_validation(copies)
-    highest: list[float] = []
-
-    def note(losses: list[float]) -> bool:
-        rates = current_rates(copies.trainer)
-        highest[:] = map(max, rates, highest or rates)
-        return stepper.done < STEPS
-
-    stepper = Stepper(
-        copies,
-        note,
-        max_calls=10 * STEPS * copies.trainer.accumulate_grad_batches,
-        optimizer_index=index,
-        schedule_steps=plan.steps or STEPS,
-    )
-    sandbox.run(copies)
-    return tuple(highest)
+def _highest(trained: "TrainedSteps") -> Rates:
+    return tuple(map(max, zip(*trained.rates, strict=True)))
 
 
 def _no_effect(setting: Setting, first: Rates, second: Rates, peak: RatePlan | None) -> str:
@@ -176,7 +138,7 @@ def check_survival(context: "TuningContext", plan: RatePlan, value: float) -> No
     """Warn if the rate that was just applied does not decide what is trained with, or the training ends too early."""
     if plan.setting is None or not plan.effective or plan.by_hand:
         return
-    first, second = (dry_run(context.sandbox, {plan.setting: value * factor}, with_schedule=True) for factor in (1, 2))
+    first, second = (context.look({plan.setting: value * factor}, with_schedule=True) for factor in (1, 2))
     if first.still_rising:
         context.console.warn(
             "the training ends before the warm-up of its learning rate does, and the suggestion is for that; a longer "

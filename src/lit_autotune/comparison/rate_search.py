@@ -13,9 +13,7 @@ from lit_autotune.errors import LRSuggestionError
 from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.planning.preview import Preview
 from lit_autotune.planning.races import RUNS, Heat, Race
-from lit_autotune.range_test.suggestions import pick, suggest_all
-from lit_autotune.range_test.sweeps import run_range_test
-from lit_autotune.range_test.training import Training
+from lit_autotune.range_test.suggestions import pick
 from lit_autotune.types import LRCurve
 
 if TYPE_CHECKING:
@@ -88,16 +86,10 @@ def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training
         PluginError: If it fails.
     """
     config, console = context.config, context.console
-    suggester = context.registry.suggester(config.lr_suggester)
-    training = Training(
-        context.sandbox, {**plan.start, **values}, plan.scales, config.lr_optimizer_index, config.lr_monitor
-    )
-    curve = run_range_test(training, config, console)
-    registry = context.registry
-    answers = suggest_all(curve, registry.suggesters, config.options, console.warn, registry, suggester.name)
-    suggestions = tuple(
-        answer.model_copy(update={"reasons": tuple(map(console.wording, answer.reasons))}) for answer in answers
-    )
+    suggester = context.suggester
+    test = context.range_test({**plan.start, **values}, plan.scales)
+    curve = test.curve
+    suggestions = context.suggest(curve)
     try:
         picked = pick(suggestions, suggester.name)
     except LRSuggestionError as error:
@@ -110,14 +102,14 @@ def find_rate(context: "TuningContext", plan: RatePlan, values: Values, training
     wants_races = config.lr_verify is True or (bool(reasons) and bool(config.lr_verify))
     steps = 0
     if wants_races:
-        steps = preview_length(context, training_plan, training.step_seconds, heats=RUNS)
+        steps = preview_length(context, training_plan, test.step_seconds, heats=RUNS)
     if not steps:
-        return RateFound(curve, suggestions, suggestion, reasons, (), training.steps, training.step_seconds)
-    seconds = RUNS * steps * training.step_seconds
+        return RateFound(curve, suggestions, suggestion, reasons, (), test.steps, test.step_seconds)
+    seconds = RUNS * steps * test.step_seconds
     console.line(f"Verifying by up to {RUNS} races of {steps} steps from the same start, about {seconds:.0f} s...")
     race = _race(context, plan, values, training_plan, suggestion, steps)
-    taken = training.steps + sum(len(preview.losses) for preview in race.runs.values())
-    return RateFound(curve, suggestions, race.verdict, (), race.heats, taken, training.step_seconds)
+    taken = test.steps + sum(len(preview.losses) for preview in race.runs.values())
+    return RateFound(curve, suggestions, race.verdict, (), race.heats, taken, test.step_seconds)
 
 
 def preview_rate(context: "TuningContext", plan: RatePlan, values: Values, rate: float, steps: int) -> Preview:

@@ -59,6 +59,18 @@ class DryRun:
     defaults: tuple[float, ...]
     schedulers: tuple[str, ...]
 
+    def check_batches(self) -> None:
+        """Refuse a training without a single batch.
+
+        Raises:
+            ConfigError: Says what may keep it from having one.
+        """
+        if not self.batches:
+            raise ConfigError(
+                "there is no training batch to try anything on; look at limit_train_batches, and whether the data fill "
+                "one"
+            )
+
 
 def dry_run(
     sandbox: Sandbox, values: Values, method: str = "fit", with_schedule: bool = False, validates: bool = False
@@ -134,18 +146,6 @@ def _validation(trainer: Any) -> Iterator[Supply]:
         # Not yet shared among the ranks, as those of the training are.
         for one in supplies_of(validation_loaders(trainer)):
             yield one._replace(samples=one.samples and one.samples // replicas(trainer))
-
-
-def check_batches(seen: DryRun) -> None:
-    """Refuse a training without a single batch.
-
-    Raises:
-        ConfigError: Says what may keep it from having one.
-    """
-    if not seen.batches:
-        raise ConfigError(
-            "there is no training batch to try anything on; look at limit_train_batches, and whether the data fill one"
-        )
 
 
 def training_plan(trainer: Any, seen: DryRun, batch_size: int | None) -> TrainingPlan:

@@ -6,15 +6,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lit_autotune.config import HELD_OUT
 from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.process_state import random_state
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.loops import ready, validation_loaders
 from lit_autotune.trials.loaders import rebuild
-
-HELD_OUT = "val"
-"""The value of ``lr_monitor`` that asks for it."""
-
 
 SAMPLES, CHUNK = 320, 32
 """How many samples are scored, and how many at a time: enough chunks to tell a difference from its noise."""

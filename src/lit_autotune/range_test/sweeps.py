@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from lit_autotune.config import TunerConfig
@@ -17,7 +18,22 @@ LOWEST, HIGHEST = 1e-12, 100.0
 """Rates beyond which no range is extended by itself."""
 
 
-def run_range_test(training: Training, config: TunerConfig, console: Console) -> LRCurve:
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """What a range test came to.
+
+    Attributes:
+        curve: What it measured.
+        steps: Optimizer steps that it took.
+        step_seconds: Wall time of one of them, in seconds.
+    """
+
+    curve: LRCurve
+    steps: int
+    step_seconds: float
+
+
+def run_range_test(training: Training, config: TunerConfig, console: Console) -> RangeTest:
     """Sweep; once more over a longer range if that one was too short; and as often as ``lr_num_repeats`` says."""
     rates = lr_ladder(config.lr_min, config.lr_max, config.lr_num_training, config.lr_mode)
     curve = _sweep(training, rates, config, console)
@@ -31,7 +47,8 @@ def run_range_test(training: Training, config: TunerConfig, console: Console) ->
     for repeat in range(1, config.lr_num_repeats):
         console.line(f"Repeat {repeat + 1} of {config.lr_num_repeats}, over other batches")
         sweeps.append(_sweep(training, rates, config, console, repeat))
-    return combine(sweeps) if len(sweeps) > 1 else curve
+    curve = combine(sweeps) if len(sweeps) > 1 else curve
+    return RangeTest(curve, training.steps, training.step_seconds)
 
 
 def longer_ladder(config: TunerConfig, curve: LRCurve) -> list[float] | None:

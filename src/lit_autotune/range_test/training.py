@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
+from lit_autotune.config import HELD_OUT
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.dry_run import skip_validation
 from lit_autotune.copies.owners import Copies
@@ -16,7 +17,7 @@ from lit_autotune.copies.stepper import Stepper
 from lit_autotune.curves.formulas import DivergenceMonitor
 from lit_autotune.errors import TuningError
 from lit_autotune.internals.loops import fetcher
-from lit_autotune.previews.held_out import HELD_OUT, HeldOutLoss
+from lit_autotune.previews.held_out import HeldOutLoss
 from lit_autotune.trials.separate import separately
 from lit_autotune.types import LRCurve
 

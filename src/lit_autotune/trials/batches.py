@@ -13,7 +13,7 @@ from lit_autotune.internals.methods import METHODS
 from lit_autotune.trials.loaders import rebuild
 
 
-def check_batches(probe: str) -> None:
+def check_probe(probe: str) -> None:
     """Refuse what names neither a kind of batch nor a function.
 
     Raises:

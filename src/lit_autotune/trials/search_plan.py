@@ -7,7 +7,7 @@ from typing import Any
 from lit_autotune._shared.text import first_line
 from lit_autotune.config import Method, TunerConfig
 from lit_autotune.copies.attributes import Setting
-from lit_autotune.copies.dry_run import DryRun, check_batches, dry_run, training_plan
+from lit_autotune.copies.dry_run import DryRun, dry_run, training_plan
 from lit_autotune.copies.effect import prove_effect
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import ConfigError, is_users_own
@@ -22,6 +22,7 @@ from lit_autotune.planning.supply import (
     largest_filled,
     within_limits,
 )
+from lit_autotune.trials.batches import check_probe
 
 CLIMB = 6
 """So often the first size is doubled where the data cannot be set up with it, and no present size is known."""
@@ -55,13 +56,21 @@ class SearchPlan:
     training: TrainingPlan | None = None
     refused: str = ""
 
+    @property
+    def present(self) -> int | None:
+        """The present batch size, if there is one."""
+        value = self.setting.value
+        return int(value) if value is not None and value >= 1 else None
+
 
 def plan_search(sandbox: Sandbox, setting: Setting, config: TunerConfig) -> SearchPlan:
     """Find out what the data hold, and prove that the setting changes the batches that arrive.
 
     Raises:
-        ConfigError: If it does not, or the Trainer's limits leave no batch with any size.
+        ConfigError: If it does not, or the Trainer's limits leave no batch with any size, or the batches that trials
+            are to run on cannot be made.
     """
+    check_probe(config.batch_size_probe)
     method = config.batch_size_method
 
     def look(size: int) -> DryRun:
@@ -69,7 +78,7 @@ def plan_search(sandbox: Sandbox, setting: Setting, config: TunerConfig) -> Sear
 
     init_val = min(config.batch_size_init_val, config.batch_size_max or config.batch_size_init_val)
     size, first, refused = _first_that_works(look, _first_sizes(setting, init_val, config))
-    check_batches(first)
+    first.check_batches()
     most = _most(sandbox.trainer, first, method)
     bound = min((bound for bound in (most, config.batch_size_max) if bound is not None), default=None)
     if bound is not None and size > bound:

@@ -1,95 +1,62 @@
 """What a tuning step works with, those of plugins and our own."""
 
 import functools
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from lit_autotune._shared.figures import as_svg, save
 from lit_autotune._shared.text import did_you_mean
-from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import (
     LEARNING_RATE_NAMES,
+    PEAK_NAMES,
     Place,
     Setting,
-    Values,
     find_batch_size,
     find_setting,
     read,
 )
 from lit_autotune.copies.containers import children
-from lit_autotune.copies.dry_run import DryRun, dry_run
-from lit_autotune.copies.sandbox import Sandbox
+from lit_autotune.copies.owners import overrides
 from lit_autotune.errors import ConfigError
-from lit_autotune.previews.previews import Previews
-from lit_autotune.registry.registry import Registry
-from lit_autotune.report.console import Console
+from lit_autotune.planning.plan import TrainingPlan
 from lit_autotune.report.results import AppliedValue, StepFigure, StepTable
-from lit_autotune.trials.search_plan import SearchPlan, plan_search
-from lit_autotune.tuning.training import OF_THE_STEP, TrainedSteps, train
-from lit_autotune.tuning.trying import try_one
+from lit_autotune.trials.search_plan import SearchPlan
+from lit_autotune.tuning.applied import as_applied
+from lit_autotune.tuning.batch_sizes import try_one
+from lit_autotune.tuning.on_copies import OnCopies
 from lit_autotune.types import BatchSizeTrial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pydantic import BaseModel
 
-T = TypeVar("T")
-
 
 @dataclass
-class TuningContext:
-    """What a tuning step works with.
-
-    Steps of plugins use the attributes and methods that the plugin guide lists; ``sandbox``, ``plans`` and ``previews``
-    are for our own and may change.
+class TuningContext(OnCopies):
+    """What a tuning step works with, in the plugin guide's words and order there.
 
     Attributes:
-        config: The settings in force.
-        registry: The plugins in use.
-        sandbox: Makes and fits throwaway copies; they have what earlier steps found.
-        owners: The user's own module and datamodule by role. Only to be looked at.
-        console: To tell the user what is going on: ``line``, ``warn``, ``debug``, ``progress``.
         save_plot: Whether plots are wanted.
         changes: What will be written to the user's objects when all steps are done.
         applied: The same, with the step and the value before.
-        plans: What the steps have prepared, by their names.
-        results: What the steps that have run came to, by their names.
-        step: Name of the step that is being run.
-        options: Its options, validated; ``None`` if it has none.
+        options: The options of the step that is being run, validated; ``None`` if it has none.
         tables: Tables for console and report.
         figures: Figures for the report.
-        started: When the tuning began, by ``time.perf_counter``.
     """
 
-    config: TunerConfig
-    registry: Registry
-    sandbox: Sandbox
-    owners: dict[str, Any]
-    console: Console
     save_plot: bool = True
     changes: dict[Setting, Any] = field(default_factory=dict)
     applied: dict[Setting, AppliedValue] = field(default_factory=dict)
-    plans: dict[str, Any] = field(default_factory=dict)
-    results: dict[str, Any] = field(default_factory=dict)
-    step: str = ""
     options: "BaseModel | None" = None
     tables: list[StepTable] = field(default_factory=list)
     figures: list[StepFigure] = field(default_factory=list)
-    started: float = field(default_factory=time.perf_counter)
-    _of_users_code: list[BaseException] = field(default_factory=list)
-
-    @functools.cached_property
-    def previews(self) -> Previews:
-        """Runs previews of the training to come, each once."""
-        return Previews(self.sandbox, self.config.lr_optimizer_index)
 
     @functools.cached_property
     def _search_plan(self) -> SearchPlan:
-        plan = self.plans.get("batch_size")
-        return plan if plan is not None else plan_search(self.sandbox, self.find_batch_size(), self.config)
+        plan: SearchPlan | None = self.plans.get("batch_size")
+        return plan if plan is not None else self.plan_search(self.find_batch_size())
 
     @property
     def trainer(self) -> Any:
@@ -146,42 +113,16 @@ class TuningContext:
         """
         return find_setting({"module": self.module}, LEARNING_RATE_NAMES, self.config.lr_attribute, "lr_attribute")
 
-    def look(self, values: Values | None = None) -> DryRun:
-        """Set a fit up on copies, up to its first batch: sizes of the batch, batches of an epoch, what loaders say.
+    def find_max_lr(self) -> Setting | None:
+        """Where the module keeps the peak of a schedule, if that is a setting of its own."""
+        try:
+            return find_setting({"module": self.module}, PEAK_NAMES, None, "lr_attribute")
+        except ConfigError:
+            return None
 
-        Args:
-            values: What to write to the copies first.
-        """
-        return self._users(lambda: dry_run(self.sandbox, values or {}, validates=True))
-
-    def prove(self, setting: Setting, value: Any) -> None:
-        """See that a setting has an effect: that with another value something else arrives.
-
-        Raises:
-            ConfigError: If nothing changes.
-        """
-        if self.look({setting: value}) == self.look():
-            self.sandbox.repeat_setup()  # the loaders may be made there
-            if self.look({setting: value}) == self.look():
-                raise ConfigError(
-                    f"{self.step}: changing {setting} changes nothing that arrives; let the loaders read it"
-                )
-
-    def train(
-        self, steps: int, values: Values | None = None, after_backward: Callable[[Any], Any] | None = None
-    ) -> TrainedSteps:
-        """Train copies for some optimizer steps, from the user's present weights; nothing is validated.
-
-        Args:
-            steps: Optimizer steps. Data are cycled if an epoch has fewer.
-            values: What to write to the copies first.
-            after_backward: Called with the copied module after each backward pass, before the optimizer steps; what it
-                returns is in the result.
-
-        Raises:
-            TuningError: If the module never steps the optimizer.
-        """
-        return self._users(lambda: train(self.sandbox, steps, values or {}, after_backward))
+    def overrides(self, hook: str) -> bool:
+        """Whether the user's module or datamodule has a hook of its own."""
+        return any(hasattr(owner, hook) and overrides(owner, hook) for owner in self.owners.values())
 
     def trial(self, batch_size: int) -> BatchSizeTrial:
         """Try a batch size as the search does; one that was tried already is not run again.
@@ -189,14 +130,15 @@ class TuningContext:
         Returns:
             The trial: whether the size fits, the memory that it took, how quick it was.
         """
-        search = self.results.get("batch_size")
-        for trial in search.trials if search else ():
+        found = self.results.get("batch_size")
+        for trial in found.trials if found else ():
             if trial.batch_size == batch_size:
                 return trial  # type: ignore[no-any-return]
-        plan = self.plans.get("batch_size")
-        return self._users(
-            lambda: try_one(self.sandbox, plan or self._search_plan, batch_size, self.config, self.console)
-        )
+        return self._users(lambda: try_one(self, self._search_plan, batch_size))
+
+    def as_applied(self, training: TrainingPlan) -> TrainingPlan:
+        """A training to come, with the batch size and the accumulation that steps have found."""
+        return as_applied(self, training)
 
     def apply(self, setting: Setting, value: Any) -> None:
         """Have a value written to the user's objects at the end, and to all copies from now on."""
@@ -217,10 +159,6 @@ class TuningContext:
         path = self.save_figure(lambda: figure, "", Path(f".logs/{name}.png"))
         self.figures.append(StepFigure(step=self.step, title=title, svg=as_svg(figure), path=path))
 
-    def is_of_users_code(self, error: BaseException) -> bool:
-        """Whether an error came out of code of the user's that the step had run."""
-        return any(error is one for one in self._of_users_code)
-
     def save_figure(self, figure: Callable[[], "Figure"], field: str, default: Path) -> Path | None:
         """Save a plot if plots are wanted; that it cannot be saved is no more than a warning.
 
@@ -240,11 +178,3 @@ class TuningContext:
             hint = f"; set {field} to a file that can be written" if field else ""
             self.console.warn(f"the plot could not be saved: {error}{hint}")
             return None
-
-    def _users(self, run: Callable[[], T]) -> T:
-        """Run the user's code on copies; remember what it raised, for that is no fault of the step's."""
-        try:
-            return run()
-        except BaseException as error:
-            self._of_users_code += [] if hasattr(error, OF_THE_STEP) else [error]
-            raise

@@ -22,7 +22,7 @@ from lit_autotune.report.console import Console
 from lit_autotune.report.results import BatchSizeResult, Comparison, LearningRateResult, TuningReport
 from lit_autotune.report.tables import show_report
 from lit_autotune.trials.group import group_for
-from lit_autotune.tuning.applied import as_applied, follow_applied
+from lit_autotune.tuning.applied import follow_applied
 from lit_autotune.tuning.context import TuningContext
 from lit_autotune.tuning.keep import python_lines
 from lit_autotune.tuning.launch import launch
@@ -140,7 +140,7 @@ def _tune_aloud(
     sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
     sandbox.processes = group_for(sandbox, config)
     save_plot = save_plot and trainer.is_global_zero
-    context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot)
+    context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot=save_plot)
     try:
         report = _run_steps(steps, context, start)
     except BaseException as error:
@@ -221,7 +221,7 @@ def _plan(context: TuningContext) -> TrainingPlan | None:
     for name in ("batch_size", "learning_rate"):
         plan = getattr(context.plans.get(name), "training", None)
         if isinstance(plan, TrainingPlan):
-            return as_applied(context, plan)
+            return context.as_applied(plan)
     return None
 
 

@@ -10,7 +10,6 @@ from lit_autotune.copies.attributes import Place, Setting, find_batch_size, read
 from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.errors import is_users_own
 from lit_autotune.report.results import TuningReport
-from lit_autotune.trials.agreement import agreed_budget
 from lit_autotune.tuning.context import TuningContext
 
 MORE = 1.25
@@ -79,8 +78,7 @@ class EarlierResults:
 
     def _why_not(self, result: CachedResult) -> str:
         """Why a result does not hold here in spite of all that is equal; empty if it does."""
-        config = self._context.config
-        budget = agreed_budget(self._context.sandbox, config.memory_budget, config.memory_margin)
+        budget = self._context.memory_budget()
         size = result.report.batch_size
         if size and budget:
             peak = max((trial.peak_bytes or 0 for trial in size.trials if trial.batch_size == size.chosen), default=0)

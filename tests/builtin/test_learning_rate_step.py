@@ -238,6 +238,15 @@ def test_races_are_shown(capsys):
     assert "Races   " in shown
 
 
+def test_details_do_not_call_a_missing_loss_nan(capsys):
+    """The last batch of an epoch may be a small one, so that its loss does not count; nothing has diverged."""
+    config = TunerConfig(use_learning_rate_tuning=True, lr_num_training=10, lr_auto_extend=False, is_debug=True)
+    curve = tune(quiet_trainer(), Net(), Blobs(batch_size=16, samples=85), config).learning_rate.curve
+    shown = capsys.readouterr().out
+    assert sum(map(math.isnan, curve.losses)) == 1
+    assert (shown.count("no loss"), "nan" in shown) == (1, False)
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -100,10 +100,15 @@ def _sweep(
     with console.progress("range test", len(rates)) as advance:
 
         def on_point(rate: float, loss: float) -> None:
-            advance(f"lr {rate:.1e} loss {loss:.4g}")
-            console.debug(f"  lr {rate:.3e}  loss {loss:.6g}")
+            advance(f"lr {rate:.1e} {_in_words(loss, '.4g')}")
+            console.debug(f"  lr {rate:.3e}  {_in_words(loss, '.6g')}")
 
         curve = training.sweep(rates, config.lr_early_stop_threshold, on_point, repeat)
     if curve.diverged and len(curve.losses) < len(rates):
         console.line(f"Stopped after {len(curve.losses)} iterations: the loss diverged")
     return curve
+
+
+def _in_words(loss: float, form: str) -> str:
+    """A loss; that of an epoch's last batch, which may be a small one, does not count."""
+    return "no loss" if math.isnan(loss) else f"loss {loss:{form}}"

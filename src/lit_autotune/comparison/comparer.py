@@ -153,7 +153,7 @@ class Comparer:
         if candidate.size is not None and self._size_plan is not None:
             values[self._size_plan.setting] = candidate.size
         if candidate.rate is None or self._rate_plan is None:
-            return self._context.previews.run(values, steps)
+            return self._context.preview(values, steps)
         return preview_rate(self._context, self._rate_plan, values, candidate.rate, steps)
 
     def _apply(self, best: Candidate, new: str) -> None:

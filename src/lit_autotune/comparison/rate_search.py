@@ -117,7 +117,7 @@ def preview_rate(context: "TuningContext", plan: RatePlan, values: Values, rate:
     constant = convert(rate, plan.kind, "constant")
     scales = dict(enumerate(plan.scales))
     with context.console.progress(f"lr {rate:.1e}", steps) as advance:
-        return context.previews.run(
+        return context.preview(
             {**values, **({plan.setting: rate} if plan.setting and plan.effective else plan.start)},
             steps,
             None if plan.effective else functools.partial(_constant_rate, constant, scales),

@@ -45,20 +45,14 @@ class Previews:
     Args:
         sandbox: Where to run them.
         optimizer_index: The optimizer whose steps count; the first if not given.
-        users: Runs the user's code.
 
     Attributes:
         steps: Optimizer steps so far, of all previews.
         judge: What they are scored on.
     """
 
-    def __init__(
-        self,
-        sandbox: Sandbox,
-        optimizer_index: int | None = None,
-        users: Callable[[Callable[[], Preview]], Preview] = lambda run: run(),
-    ):
-        self._sandbox, self._optimizer_index, self._users = sandbox, optimizer_index, users
+    def __init__(self, sandbox: Sandbox, optimizer_index: int | None = None):
+        self._sandbox, self._optimizer_index = sandbox, optimizer_index
         self.judge = Judge(sandbox)
         self.steps = 0
         self._samples = 0.0
@@ -119,9 +113,7 @@ class Previews:
         """
         key = (frozenset(values.items()), steps, rate_of and rate_of(0, 0))
         if key not in self._known:
-            self._known[key] = self._unless_out_of_memory(
-                lambda: self._users(lambda: self._run(values, steps, rate_of, on_point))
-            )
+            self._known[key] = self._unless_out_of_memory(lambda: self._run(values, steps, rate_of, on_point))
         return self._known[key]
 
     def _unless_out_of_memory(self, run: Callable[[], Preview]) -> Preview:

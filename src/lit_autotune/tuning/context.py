@@ -19,14 +19,16 @@ from lit_autotune.copies.attributes import (
 )
 from lit_autotune.copies.containers import children
 from lit_autotune.copies.owners import overrides
+from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.errors import ConfigError
 from lit_autotune.planning.plan import TrainingPlan
+from lit_autotune.range_test.suggestions import suggest_all
 from lit_autotune.report.results import AppliedValue, StepFigure, StepTable
 from lit_autotune.trials.search_plan import SearchPlan
 from lit_autotune.tuning.applied import as_applied
 from lit_autotune.tuning.batch_sizes import try_one
 from lit_autotune.tuning.on_copies import OnCopies
-from lit_autotune.types import BatchSizeTrial
+from lit_autotune.types import BatchSizeTrial, LRCurve, LRSuggester
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,6 +137,25 @@ class TuningContext(OnCopies):
             if trial.batch_size == batch_size:
                 return trial  # type: ignore[no-any-return]
         return self._users(lambda: try_one(self, self._search_plan, batch_size))
+
+    @property
+    def suggester(self) -> LRSuggester:
+        """The rule that the settings name."""
+        return self.registry.suggester(self.config.lr_suggester)
+
+    def suggest(self, curve: LRCurve) -> tuple[LRSuggestion, ...]:
+        """What every rule reads off a curve; why it may be doubted stands in its ``reasons``.
+
+        Raises:
+            PluginError: If the rule that the settings name fails. Others that fail have no answer.
+        """
+        console, registry = self.console, self.registry
+        answers = suggest_all(
+            curve, registry.suggesters, self.config.options, console.warn, registry, self.suggester.name
+        )
+        return tuple(
+            answer.model_copy(update={"reasons": tuple(map(console.wording, answer.reasons))}) for answer in answers
+        )
 
     def as_applied(self, training: TrainingPlan) -> TrainingPlan:
         """A training to come, with the batch size and the accumulation that steps have found."""

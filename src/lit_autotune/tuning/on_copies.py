@@ -11,13 +11,12 @@ from lit_autotune.copies.attributes import Setting, Values
 from lit_autotune.copies.dry_run import DryRun, dry_run, training_plan
 from lit_autotune.copies.ranks import on_all_ranks
 from lit_autotune.copies.sandbox import Sandbox
-from lit_autotune.curves.points import LRSuggestion
 from lit_autotune.errors import ConfigError
 from lit_autotune.memory.budget import Budget
 from lit_autotune.memory.out_of_memory import is_out_of_memory
 from lit_autotune.planning.plan import TrainingPlan
+from lit_autotune.planning.preview import Preview
 from lit_autotune.previews.previews import Previews
-from lit_autotune.range_test.suggestions import suggest_all
 from lit_autotune.range_test.sweeps import RangeTest, run_range_test
 from lit_autotune.range_test.training import Training
 from lit_autotune.registry.registry import Registry
@@ -27,7 +26,7 @@ from lit_autotune.trials.agreement import agreed_budget
 from lit_autotune.trials.search_plan import SearchPlan, plan_search
 from lit_autotune.tuning.batch_sizes import search
 from lit_autotune.tuning.training import OF_THE_STEP, TrainedSteps, train
-from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial, LRCurve, LRSuggester
+from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial
 
 T = TypeVar("T")
 
@@ -63,32 +62,13 @@ class OnCopies:
 
     @functools.cached_property
     def previews(self) -> Previews:
-        """Runs previews of the training to come, each once: ``run(values, steps)``."""
-        return Previews(self.sandbox, self.config.lr_optimizer_index, self._users)
+        """All previews so far: how many ``steps`` they took, what their ``judge`` is, what ``length`` they may have."""
+        return Previews(self.sandbox, self.config.lr_optimizer_index)
 
     @property
     def strategy(self) -> BatchSizeStrategy:
         """The batch-size strategy that the settings name, guarded."""
         return guarded(self.registry.strategy(self.config.batch_size_mode), self.registry)
-
-    @property
-    def suggester(self) -> LRSuggester:
-        """The rule that the settings name."""
-        return self.registry.suggester(self.config.lr_suggester)
-
-    def suggest(self, curve: LRCurve) -> tuple[LRSuggestion, ...]:
-        """What every rule reads off a curve; why it may be doubted stands in its ``reasons``.
-
-        Raises:
-            PluginError: If the rule that the settings name fails. Others that fail have no answer.
-        """
-        console, registry = self.console, self.registry
-        answers = suggest_all(
-            curve, registry.suggesters, self.config.options, console.warn, registry, self.suggester.name
-        )
-        return tuple(
-            answer.model_copy(update={"reasons": tuple(map(console.wording, answer.reasons))}) for answer in answers
-        )
 
     @property
     def ranks_fail_together(self) -> bool:
@@ -216,6 +196,30 @@ class OnCopies:
             return self._users(lambda: run_range_test(training, config, self.console))
         curve = self._users(lambda: training.sweep(rates, threshold=None, patience=config.lr_num_training))
         return RangeTest(curve, training.steps, training.step_seconds)
+
+    def preview(
+        self,
+        values: Values,
+        steps: int,
+        rate_of: Callable[[int, int], float] | None = None,
+        on_point: Callable[[float], None] = lambda loss: None,
+    ) -> Preview:
+        """Preview the training to come, shortened and scored on held-out batches; the same one is not run again.
+
+        Args:
+            values: What to write to the copies first.
+            steps: Optimizer steps.
+            rate_of: The rate of each step and parameter group; by default what optimizer and schedulers make of it.
+            on_point: Told of each training loss.
+
+        Returns:
+            Losses and scores; without scores if the training diverged or memory ran out.
+
+        Raises:
+            ConfigError: If the held-out batches have no loss.
+            TuningError: If the module never steps the optimizer.
+        """
+        return self._users(lambda: self.previews.run(values, steps, rate_of, on_point))
 
     @staticmethod
     def is_out_of_memory(error: BaseException) -> bool:

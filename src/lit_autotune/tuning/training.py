@@ -8,6 +8,7 @@ from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.dry_run import skip_validation
+from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.ranks import step_loss
 from lit_autotune.copies.rates import current_rates
 from lit_autotune.copies.sandbox import Sandbox
@@ -63,52 +64,69 @@ def _train(
 ) -> TrainedSteps:
     copies = sandbox.copies(values, alone=False)
     skip_validation(copies)
-    losses: list[float] = []
-    rates: list[tuple[float, ...]] = []
-    seen: list[Any] = []
-    waited: list[float] = []
-    ended: list[float] = []
+    followed = _Followed(copies, steps, after_backward)
+    stepper = Stepper(
+        copies,
+        on_step=followed.record,
+        max_calls=10 * steps * copies.trainer.accumulate_grad_batches,
+        optimizer_index=optimizer_index,
+        schedule_steps=schedule_steps,
+    )
+    sandbox.run(copies)
+    if not followed.losses:
+        raise TuningError(f"there was no optimizer step in {stepper.calls} batches; does training_step do one?")
+    return TrainedSteps(
+        losses=tuple(followed.losses),
+        seconds=stepper.step_seconds,
+        waited=tuple(followed.waited),
+        rates=tuple(followed.rates),
+        samples=stepper.first_batch,
+        seen=tuple(followed.seen),
+    )
 
-    def record(micro_losses: list[float]) -> bool:
-        losses.append(step_loss(copies.trainer, micro_losses)[0])
-        rates.append(current_rates(copies.trainer))
-        return len(losses) < steps
 
-    def arrived(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if ended:
-            waited.append(time.perf_counter() - ended.pop())
+class _Followed:
+    """Follows some steps of training.
+
+    Args:
+        copies: What is trained.
+        steps: Optimizer steps.
+        after_backward: The step's own function.
+    """
+
+    def __init__(self, copies: Copies, steps: int, after_backward: Callable[[Any], Any] | None):
+        self._copies, self._steps, self._after_backward = copies, steps, after_backward
+        self._ended: float | None = None
+        self.losses: list[float] = []
+        self.rates: list[tuple[float, ...]] = []
+        self.waited: list[float] = []
+        self.seen: list[Any] = []
+        copies.wrap("on_train_batch_start", self._arrived)
+        copies.wrap("on_train_batch_end", self._batch_ended)
+        copies.wrap("on_after_backward", self._look)
+
+    def record(self, micro_losses: list[float]) -> bool:
+        """Take the losses of a step; says whether to go on."""
+        self.losses.append(step_loss(self._copies.trainer, micro_losses)[0])
+        self.rates.append(current_rates(self._copies.trainer))
+        return len(self.losses) < self._steps
+
+    def _arrived(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self._ended is not None:
+            self.waited.append(time.perf_counter() - self._ended)
         return original(*args, **kwargs)
 
-    def batch_ended(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _batch_ended(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        ended[:] = [time.perf_counter()]
+        self._ended = time.perf_counter()
         return result
 
-    def look(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _look(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        if after_backward:
+        if self._after_backward:
             try:
-                seen.append(after_backward(copies.module))
+                self.seen.append(self._after_backward(self._copies.module))
             except BaseException as error:
                 setattr(error, OF_THE_STEP, True)  # also kept on the way out of a fork
                 raise
         return result
-
-    copies.wrap("on_train_batch_start", arrived)
-    copies.wrap("on_train_batch_end", batch_ended)
-    copies.wrap("on_after_backward", look)
-    calls = 10 * steps * copies.trainer.accumulate_grad_batches
-    stepper = Stepper(
-        copies, on_step=record, max_calls=calls, optimizer_index=optimizer_index, schedule_steps=schedule_steps
-    )
-    sandbox.run(copies)
-    if not losses:
-        raise TuningError(f"there was no optimizer step in {stepper.calls} batches; does training_step do one?")
-    return TrainedSteps(
-        losses=tuple(losses),
-        seconds=stepper.step_seconds,
-        waited=tuple(waited),
-        rates=tuple(rates),
-        samples=stepper.first_batch,
-        seen=tuple(seen),
-    )

@@ -1,6 +1,7 @@
 """The property everything leans on: tuning changes two numbers and nothing else."""
 
 import copy
+import gc
 import hashlib
 import json
 import logging
@@ -11,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -170,6 +172,34 @@ def test_users_exception_arrives_unwrapped_and_nothing_has_changed(hook, error):
     setattr(module, hook, original)
     trainer.fit(module, datamodule=data)
     assert trainer.global_step == 13
+
+
+@pytest.mark.parametrize("batch_size", [True, False])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_that_nobody_holds_keeps_nothing_alive(error, batch_size):
+    """Its frames have loaders, whose workers would go on; they must not wait for the garbage collector."""
+
+    class Loader:
+        """Stands for an iterator with workers."""
+
+    class Failing(Net):
+        def training_step(self, batch, batch_idx):
+            loader = Loader()
+            loaders.append(weakref.ref(loader))
+            raise error
+
+    loaders = []
+    gc.collect()
+    gc.disable()
+    try:
+        tune(quiet_trainer(), Failing(), Blobs(), TunerConfig(**CONFIG | {"use_batch_size_tuning": batch_size}))
+        raise AssertionError("the error was lost")
+    except error:
+        pass
+    finally:
+        gc.enable()
+    assert loaders
+    assert all(loader() is None for loader in loaders)
 
 
 def test_a_module_trained_before_can_be_tuned():

@@ -83,7 +83,10 @@ def on_all_ranks(trainer: Any, function: Callable[[], T]) -> list[T]:
 
     outcomes: list[Any] = [None] * trainer.world_size
     torch.distributed.all_gather_object(outcomes, failure(own, weight_of(own)) if own else Outcome(result))
-    return agreed(outcomes, own)
+    try:
+        return agreed(outcomes, own)
+    finally:
+        del own
 
 
 def everywhere(sandbox: Any, work: Callable[[], T], tell: Callable[..., None] | None = None) -> list[T]:
@@ -122,7 +125,10 @@ def agreed(outcomes: Sequence[Outcome], own: Exception | None) -> list[Any]:
     if worst == Weight.FINE:
         return [outcome.result for outcome in outcomes]
     if own is not None and worst == weight_of(own):
-        raise own
+        try:
+            raise own
+        finally:
+            del own  # it has this frame, and they would keep each other alive
     rank, text = next((rank, one.text) for rank, one in enumerate(outcomes) if one.weight == worst)
     raise ELSEWHERE[worst](f"on rank {rank}: {text}")
 

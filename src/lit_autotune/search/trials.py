@@ -45,7 +45,7 @@ class Trials:
         if len(self.done) >= self._max_trials:
             return None
         start, outcome, message = time.perf_counter(), "fits", ""
-        taken, failure = Measurement(None), None
+        taken = Measurement(None)
         try:
             result = self._probe(batch_size)
             taken = result if isinstance(result, Measurement) else Measurement(result)
@@ -56,7 +56,8 @@ class Trials:
         except Exception as error:
             if not is_users_own(error):
                 raise
-            outcome, message, failure = "cannot_be_used", f"{type(error).__name__}: {first_line(error)}", error
+            outcome, message = "cannot_be_used", f"{type(error).__name__}: {first_line(error)}"
+            self._failure = error
         if self.budget is not None and taken.peak_bytes is not None and taken.peak_bytes > self.budget:
             outcome = "over_budget"
             message = f"took {format_size(taken.peak_bytes)} of {format_size(self.budget)}"
@@ -71,21 +72,20 @@ class Trials:
         )
         self.done[batch_size] = trial
         self._on_trial(trial)
-        if failure is not None:
-            self._judge(batch_size, failure)
+        if outcome == "cannot_be_used":
+            self._judge(batch_size)
         return trial
 
-    def _judge(self, batch_size: int, failure: Exception) -> None:
+    def _judge(self, batch_size: int) -> None:
         """Go on after an error of the user's own if it is the size's; the present size tells.
 
         Raises:
             Exception: The user's own, if the present size has one, too.
         """
-        self._failure = failure
         if batch_size == self._present:
             self.fail()
         # The search goes on: what the frames of the error hold, copies of the module among them, has to go.
-        error: BaseException | None = failure
+        error: BaseException | None = self._failure
         while error is not None:
             traceback.clear_frames(error.__traceback__)
             error = error.__context__
@@ -94,15 +94,19 @@ class Trials:
 
     def fail(self) -> None:
         """Raise the last error of the user's own, if there was one, and say with which sizes there were such errors."""
-        if self._failure is None:
+        failure, self._failure = self._failure, None
+        if failure is None:
             return
         failed = [size for size, trial in self.done.items() if trial.outcome == "cannot_be_used"]
         sizes = ", ".join(f"{size} (the present one)" if size == self._present else str(size) for size in failed)
-        self._failure.add_note(
+        failure.add_note(
             f"lit-autotune: raised by your own code in trials of a few steps, with batch size {sizes}; where only "
             "small sizes have it, start higher with batch_size_init_val"
         )
-        raise self._failure
+        try:
+            raise failure
+        finally:
+            del failure  # it has this frame, and they would keep each other alive
 
     def larger(self, batch_size: int) -> int | None:
         """The smallest size that fits, after all smaller ones that were tried cannot be used; looked for if need be."""

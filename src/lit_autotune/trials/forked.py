@@ -70,7 +70,10 @@ class Forker:
         if kind == "measured":
             measurement: Measurement = value
             return measurement
-        raise value
+        try:
+            raise value
+        finally:
+            del value  # it has this frame, and they would keep each other alive
 
 
 def in_fork(work: Callable[[], Any]) -> Any:
@@ -84,7 +87,10 @@ def in_fork(work: Callable[[], Any]) -> Any:
     copy.kill()
     if kind == "measured":
         return value
-    raise value
+    try:
+        raise value
+    finally:
+        del value  # it has this frame, and they would keep each other alive
 
 
 def _as_in_parent(measured: Measurement, files: int) -> Measurement:

@@ -102,7 +102,10 @@ class Group:
             raise
         if any(one.weight != Weight.FINE for one in outcomes):
             self._end()
-        return agreed(outcomes, own if own and _weight(own) == weight_of(own) else None)
+        try:
+            return agreed(outcomes, own if own and _weight(own) == weight_of(own) else None)
+        finally:
+            del own
 
     def close(self) -> None:
         """End the processes; what ``setup`` did in them is undone if that takes a moment only."""
@@ -135,7 +138,10 @@ class Group:
             kind, value = self._answer(child, board)
         if kind == "measured":
             return value  # type: ignore[no-any-return]
-        raise GroupError(str(value)) if isinstance(value, TuningError) and kind == "died" else value
+        try:
+            raise GroupError(str(value)) if isinstance(value, TuningError) and kind == "died" else value
+        finally:
+            del value
 
     def _start(self, board: Board) -> NewProcess:
         try:

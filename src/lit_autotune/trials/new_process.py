@@ -58,7 +58,10 @@ class TrialProcess:
             return Measurement(self._here(peak) if self._on_host and peak else peak, value.step_seconds)
         if not child.is_alive or isinstance(value, MemoryError):
             self.close()  # what failed once may be spoilt: a GPU's context, a thread's convolutions
-        raise value
+        try:
+            raise value
+        finally:
+            del value  # it has this frame, and they would keep each other alive
 
     def _answer_while_loading(self, child: "NewProcess") -> tuple[str, Any]:
         return self._watcher.answer(child, lambda pid: 0)  # it only loads what this process has, too

@@ -132,7 +132,10 @@ def _first_that_works(look: Callable[[int], DryRun], sizes: Iterable[int]) -> tu
             reason = f"with batch size {size} no batch can be made ({type(error).__name__}: {first_line(error)})"
     assert failure is not None
     failure.add_note(f"lit-autotune: in a look at the first batch, with batch size {', '.join(map(str, tried))}")
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # it has this frame, and they would keep each other alive
 
 
 def _proven(

@@ -32,7 +32,10 @@ def launch(trainer: Any, function: Callable[..., T], *args: Any) -> T:
             launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
         raise
     if isinstance(outcome, BaseException):
-        raise outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # it has this frame, and they would keep each other alive
     return outcome  # type: ignore[no-any-return]
 
 

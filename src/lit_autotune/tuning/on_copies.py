@@ -30,6 +30,9 @@ from lit_autotune.types import BatchSizeStrategy, BatchSizeTrial
 
 T = TypeVar("T")
 
+OF_USERS_CODE = "lit_autotune_of_users_code"
+"""Attribute of an exception that came out of the user's code."""
+
 
 @dataclass
 class OnCopies:
@@ -58,7 +61,6 @@ class OnCopies:
     results: dict[str, Any] = field(default_factory=dict)
     step: str = ""
     started: float = field(default_factory=time.perf_counter)
-    _of_users_code: list[BaseException] = field(default_factory=list)
 
     @functools.cached_property
     def previews(self) -> Previews:
@@ -228,12 +230,13 @@ class OnCopies:
 
     def is_of_users_code(self, error: BaseException) -> bool:
         """Whether an error came out of code of the user's that the step had run."""
-        return any(error is one for one in self._of_users_code)
+        return OF_USERS_CODE in vars(error)
 
     def _users(self, run: Callable[[], T]) -> T:
-        """Run the user's code on copies; remember what it raised, for that is no fault of the step's."""
+        """Run the user's code on copies; mark what it raised, for that is no fault of the step's."""
         try:
             return run()
         except BaseException as error:
-            self._of_users_code += [] if hasattr(error, OF_THE_STEP) else [error]
+            # A mark, not a list, which would keep the error alive, and with its frames the workers of loaders.
+            vars(error).update({} if OF_THE_STEP in vars(error) else {OF_USERS_CODE: True})
             raise

@@ -127,6 +127,6 @@ class _Followed:
             try:
                 self.seen.append(self._after_backward(self._copies.module))
             except BaseException as error:
-                setattr(error, OF_THE_STEP, True)  # also kept on the way out of a fork
+                vars(error)[OF_THE_STEP] = True  # also kept on the way out of a fork
                 raise
         return result

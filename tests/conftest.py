@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 
 # Of all processes that tests start: several that compute on all cores at once mostly wait for each other, and modules
@@ -23,6 +24,12 @@ settings.load_profile("no deadline")
 def pytest_collection_modifyitems(items):
     """Files of slow tests first, so that no worker is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish():
+    """Have the garbage collector leave out what was imported: trials call it, and it would take most of their time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

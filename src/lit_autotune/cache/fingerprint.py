@@ -180,6 +180,7 @@ def _file_of(module: Any) -> str | None:
     return file if isinstance(file, str) and file.endswith(".py") else None
 
 
+@functools.cache
 def _is_users(file: str) -> bool:
     """Whether a file is no part of an installation, nor of this package, whose version is known."""
     path = Path(file)

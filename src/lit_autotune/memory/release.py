@@ -32,7 +32,7 @@ def quick_release() -> Iterator[None]:
     A full collection takes a quarter of a second once Lightning is imported, longer than a small trial. Where the user
     has frozen objects it is quick already, and these stay frozen.
     """
-    if gc.get_freeze_count():
+    if _has_frozen():
         yield
         return
     gc.collect()  # what is garbage already would be kept, too
@@ -41,3 +41,19 @@ def quick_release() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def freeze_once() -> None:
+    """Have collections leave out what is there now: imports, mostly."""
+    if not _has_frozen():
+        gc.freeze()
+
+
+_frozen: list[bool] = []
+
+
+def _has_frozen() -> bool:
+    """Whether objects were frozen in this process; found once, it is not asked again, for counting takes its time."""
+    if not _frozen and gc.get_freeze_count():
+        _frozen.append(True)
+    return bool(_frozen)

@@ -49,13 +49,18 @@ class FoundPlugin(NamedTuple):
 
     Attributes:
         entry_point: The entry point.
-        requirements: What its distribution requires.
+        requirements: What its distribution requires of us.
         status: What will become of it.
     """
 
     entry_point: metadata.EntryPoint
     requirements: list[str]
     status: PluginStatus
+
+
+def _may_be_us(requirement: str) -> bool:
+    """Whether a requirement begins with our name; to parse all of them takes longer than to load the plugins."""
+    return requirement.lower().replace("_", "-").replace(".", "-").startswith(OWN_DISTRIBUTION)
 
 
 def find_entry_points() -> list[FoundPlugin]:
@@ -66,7 +71,7 @@ def find_entry_points() -> list[FoundPlugin]:
             own = distribution.entry_points.select(group=hookspecs.PROJECT)
             name = distribution.metadata["Name"] if own else ""
             version = distribution.version if own else ""
-            requirements = list(distribution.requires or ()) if own else []
+            requirements = [one for one in (distribution.requires or ()) if _may_be_us(one)] if own else []
         except Exception:  # broken metadata of any installed distribution, most of them no plugins of ours
             continue
         for entry_point in own if name else ():

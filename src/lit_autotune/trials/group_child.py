@@ -1,6 +1,5 @@
 """What a process of a group does with a piece of work: it meets the others, does it, and parts from them."""
 
-import gc
 import io
 import pickle
 import time
@@ -13,7 +12,7 @@ from lit_autotune.copies.attributes import Setting
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import ConfigError
 from lit_autotune.internals.strategies import meet_at
-from lit_autotune.memory.release import release_memory
+from lit_autotune.memory.release import freeze_once, release_memory
 
 TELL_SECONDS = 0.5
 """A process says that it goes on, at most so often."""
@@ -106,8 +105,7 @@ def take_part(
     result = _WorkUnpickler(work, here).load()()
     # Not after an error: others may be waiting in a collective, and it ends with this process.
     release_memory()
-    if not gc.get_freeze_count():
-        gc.freeze()  # imports, mostly: to look through them each time would take longer than a small trial
+    freeze_once()  # to look through all that is imported each time would take longer than a small trial
     torch.distributed.destroy_process_group()
     return result
 

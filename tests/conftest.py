@@ -26,8 +26,9 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
-def pytest_collection_finish():
-    """Have the garbage collector leave out what was imported: trials call it, and it would take most of their time."""
+@pytest.fixture(autouse=True, scope="module")
+def _quick_collections():
+    """Have the garbage collector leave out what is there before a file: trials call it, and it would take their time."""
     gc.collect()
     gc.freeze()
 

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="module")
 def _quick_collections():
-    """Have the garbage collector leave out what is there before a file: trials call it, and it would take their time."""
+    """Have the garbage collector leave out what was there before a file: it takes most of a small trial's time."""
     gc.collect()
     gc.freeze()
 

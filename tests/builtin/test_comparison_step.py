@@ -254,6 +254,7 @@ class PerStep(ValidatedNet):
 BOTH = {"use_batch_size_tuning": True, "batch_size_max": 32, "lr_num_training": 30}
 
 
+@pytest.mark.slow
 def test_a_larger_batch_that_is_as_good_is_taken():
     """It is faster; the report has the seconds of an epoch side by side."""
     module, data = PerStep(lr=1e-2), Validated(batch_size=16, samples=1000)
@@ -274,6 +275,7 @@ class Hasty(PerStep):
         return loss if len(batch[1]) <= 16 or not self.trainer.training else 0 * loss + 1
 
 
+@pytest.mark.slow
 def test_a_larger_batch_that_trains_worse_is_not_taken():
     """The present size stays, with a rate of its own; the largest that fits is reported all the same."""
     module, data = Hasty(lr=1e-5), Validated(batch_size=16, samples=1000)
@@ -299,6 +301,7 @@ def test_what_was_asked_for_by_name_is_put_in_question_only_on_request(target, c
     assert module.lr == 1e-2
 
 
+@pytest.mark.slow
 def test_the_batch_size_alone_is_compared_at_the_present_rate():
     """The module keeps its rate in both."""
 

@@ -89,6 +89,7 @@ def test_callbacks_of_which_a_trial_runs_nothing_do_not_matter(tmp_path):
     assert differences(taken(trainer=one), taken(trainer=other))
 
 
+@pytest.mark.slow
 def test_another_process_takes_the_same(tmp_path):
     """With hashes seeded otherwise, and at other addresses in memory."""
     script = (

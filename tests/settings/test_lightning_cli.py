@@ -333,6 +333,7 @@ def fixed(train):
     return train
 
 
+@pytest.mark.slow
 def test_the_other_package_and_a_file_with_its_subcommand(train):
     """A module of `pytorch_lightning`, in a file that begins with `fit:`; in a process that has imported neither."""
     models = (Path(__file__).parents[1] / "support/models.py").read_text()

@@ -1,4 +1,7 @@
-"""Tunes and fits in two processes on the CPU; each prints what it found. Arguments: strategy, scenario."""
+"""Tunes and fits in two processes on the CPU, for one scenario after the other; each writes what it found.
+
+Arguments: strategy, scenarios.
+"""
 
 import atexit
 import json
@@ -53,17 +56,19 @@ class Watched(RandomNet):
 class Guarded(RandomBlobs):
     """Counts its hooks; only rank 0 may prepare, before anyone sets up."""
 
+    scenario = ""
+
     def train_dataloader(self):
         generator = getattr(self, "generator", None)
         return DataLoader(self.train, self.hparams.batch_size, shuffle=True, generator=generator)
 
     def prepare_data(self):
-        with open("prepared", "a") as file:
+        with open(f"prepared {self.scenario}", "a") as file:
             file.write("x")
 
     def setup(self, stage):
-        assert os.path.exists("prepared")
-        if self.trainer.global_rank == 1 and os.environ.get("SCENARIO") == "memory":
+        assert os.path.exists(f"prepared {self.scenario}")
+        if self.trainer.global_rank == 1 and self.scenario == "memory":
             used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_DATA, (used + 600 * MIB, resource.RLIM_INFINITY))
         super().setup(stage)
@@ -72,12 +77,14 @@ class Guarded(RandomBlobs):
         return []
 
 
-def main():
-    """Tune, say what was found, and fit."""
-    strategy, scenario = sys.argv[1:3]
-    comparison.SECONDS = 60.0  # a loaded machine must not make a difference
-    os.environ["SCENARIO"] = scenario
-    torch.set_num_threads(1)
+def run(strategy, scenario, rate):
+    """Tune and fit; the Trainer's rank, and what was found.
+
+    Args:
+        strategy: The Trainer's.
+        scenario: What is tuned how.
+        rate: The learning rate to train with untuned.
+    """
     pl.seed_everything(1, verbose=False)
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -90,6 +97,7 @@ def main():
         max_steps=5,
     )
     module, datamodule = Watched(scenario), Guarded()
+    datamodule.scenario = scenario
     if strategy == "ddp_spawn":  # which pickles everything, and cannot send a torch.Generator
         del datamodule.generator
     config = TunerConfig(
@@ -108,7 +116,7 @@ def main():
     )
     found = {}
     if scenario == "untuned":
-        datamodule.hparams.batch_size, module.hparams.learning_rate = 40, float(sys.argv[3])
+        datamodule.hparams.batch_size, module.hparams.learning_rate = 40, rate
         config = config.model_copy(update={"use_batch_size_tuning": False, "use_learning_rate_tuning": False})
     try:
         report = tune(trainer, module, datamodule, config)
@@ -127,9 +135,20 @@ def main():
         trainer.fit(module, datamodule)
         found["trained"] = not torch.equal(weights, module.network[0].weight)
         found["weights"] = module.network[0].weight.tolist()
-    found["rank"] = trainer.global_rank
-    with open(f"found_{trainer.global_rank}.json", "w") as file:
-        json.dump(found, file)
+    return trainer.global_rank, found
+
+
+def main():
+    """Go through the scenarios; a memory limit stays, so that one with a limit is the last."""
+    strategy, *scenarios = sys.argv[1:]
+    comparison.SECONDS = 60.0  # a loaded machine must not make a difference
+    torch.set_num_threads(1)
+    found = {}
+    for scenario in scenarios:
+        rate = found["plain"]["learning_rate"] if scenario == "untuned" else None
+        rank, found[scenario] = run(strategy, scenario.removesuffix(" again"), rate)
+        with open(f"found_{rank}.json", "w") as file:
+            json.dump(found, file)
 
 
 if __name__ == "__main__":

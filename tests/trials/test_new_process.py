@@ -347,7 +347,11 @@ def test_a_child_killed_with_much_memory_did_not_fit(number):
     """As the kernel does it: the trial does not fit, the search goes on in a new child."""
     budget = read_status()["VmRSS"] // MIB + 300
     result = tuned(
-        Dies(number, take=250), memory_budget=f"{budget}MiB", batch_size_margin=0, batch_size_mode="binsearch"
+        Dies(number, take=250),
+        memory_budget=f"{budget}MiB",
+        batch_size_margin=0,
+        batch_size_mode="binsearch",
+        batch_size_max=10,  # 10 and 9 are killed
     )
     assert result.chosen == 8
     assert number.name in next(trial.message for trial in result.trials if trial.outcome == "out_of_memory")

@@ -1,6 +1,7 @@
 """The property everything leans on: tuning changes two numbers and nothing else."""
 
 import copy
+import functools
 import gc
 import hashlib
 import json
@@ -42,29 +43,35 @@ import lightning.pytorch as pl
 import torch
 from lit_autotune import TunerConfig
 from support.models import RandomBlobs, RandomNet, quiet_trainer
-tuned, manual, size, rate, config = json.loads(sys.argv[1])
+values, config = json.loads(sys.argv[1])
 torch.set_num_threads(1)
-pl.seed_everything(5, verbose=False)
-module, data, trainer = RandomNet(manual=manual), RandomBlobs(), quiet_trainer(max_epochs=3)
-if tuned:
-    size, rate = TunerConfig(**config).run_tuning(trainer, module, data)
-else:
-    module.hparams.learning_rate, data.hparams.batch_size = rate, size
-trainer.fit(module, datamodule=data)
-digest = hashlib.sha256()
-for name, value in sorted(module.state_dict().items()):
-    digest.update(name.encode() + value.numpy().tobytes())
-for state in trainer.optimizers[0].state.values():
-    digest.update(state["exp_avg"].numpy().tobytes())
-accuracy = float(module.accuracy.compute())
-print(json.dumps([digest.hexdigest(), module.seen, accuracy, trainer.global_step, size, rate]))
+
+def trained(manual):
+    pl.seed_everything(5, verbose=False)
+    module, data, trainer = RandomNet(manual=manual), RandomBlobs(), quiet_trainer(max_epochs=3)
+    if values:
+        data.hparams.batch_size, module.hparams.learning_rate = values[manual]
+    else:
+        TunerConfig(**config).run_tuning(trainer, module, data)
+    trainer.fit(module, datamodule=data)
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode() + value.numpy().tobytes())
+    for state in trainer.optimizers[0].state.values():
+        digest.update(state["exp_avg"].numpy().tobytes())
+    found = [digest.hexdigest(), module.seen, float(module.accuracy.compute()), trainer.global_step]
+    return found, [data.hparams.batch_size, module.hparams.learning_rate]
+
+print(json.dumps([trained(False), trained(True)]))
 """
 
 
-def in_fresh_process(*arguments):
+@functools.cache
+def in_fresh_process(values=None):
+    """What a module with automatic optimization and one without come to, each with its values; tuned if none given."""
     script = SCRIPT.format(folder=str(Path(__file__).parents[1]))
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, json.dumps(arguments)],
+        [sys.executable, "-W", "ignore", "-c", script, json.dumps([values, CONFIG])],
         capture_output=True,
         text=True,
         check=False,
@@ -76,10 +83,10 @@ def in_fresh_process(*arguments):
 @pytest.mark.parametrize("manual", [False, True], ids=["automatic", "manual optimization"])
 def test_fit_after_tuning_is_bit_identical_to_fit_without(manual):
     """Weights, optimizer state, counters, metrics: all as in a fresh process with the two values set by hand."""
-    *tuned, size, rate = in_fresh_process(True, manual, None, None, CONFIG)
-    assert (size, rate) != (16, 1e-3)
-    *plain, _, _ = in_fresh_process(False, manual, size, rate, CONFIG)
-    assert tuned == plain
+    tuned = in_fresh_process()
+    assert tuned[manual][1] != [16, 1e-3]
+    plain = in_fresh_process(tuple(tuple(values) for _, values in tuned))
+    assert tuned[manual] == plain[manual]
 
 
 def fingerprint(value):

@@ -1,5 +1,6 @@
 """Plugins of installed distributions: what a broken one does to the rest (nothing), and what a good one gets."""
 
+import pickle
 import re
 import sys
 import textwrap
@@ -523,3 +524,21 @@ def lr_config(**fields):
     return TunerConfig(
         **{**AS_FOUND, "use_learning_rate_tuning": True, "lr_min": 1e-5, "lr_num_training": 30, **fields}
     )
+
+
+def test_it_can_be_sent_to_another_process():
+    """There it is loaded anew, without what is blocked and with what was registered by hand, a module included."""
+    module = types.ModuleType("sent_along")
+    module.lit_autotune_lr_suggesters = hookimpl(
+        lambda: [LRSuggester("sent", lambda curve: 1e-3, "")], specname="lit_autotune_lr_suggesters"
+    )
+    registry = Registry.load(["drop"])
+    registry.register(module, "mine")
+    sys.modules["sent_along"] = module
+    try:
+        again = pickle.loads(pickle.dumps(registry))
+    finally:
+        del sys.modules["sent_along"]
+    assert [rule.name for rule in again.suggesters] == [rule.name for rule in registry.suggesters]
+    assert "sent" in [rule.name for rule in again.suggesters]
+    assert "drop" not in [rule.name for rule in again.suggesters]

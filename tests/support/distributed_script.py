@@ -18,8 +18,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from lit_autotune import TunerConfig, tune
+from lit_autotune import TunerConfig, TuningStep, hookimpl, tune
 from lit_autotune.planning import preview as comparison
+from lit_autotune.testing import registered
 
 MIB = 2**20
 MAX_FITTING = 23
@@ -77,6 +78,22 @@ class Guarded(RandomBlobs):
         return []
 
 
+def agree(context, plan):
+    """A plugin's step: each rank measures something else, and they agree."""
+    ranks = context.all_gather(context.trainer.global_rank)
+    losses = context.train(3, {context.find_batch_size(): 8}).losses
+    trial = context.trial(8)
+    return {"ranks": ranks, "losses": losses, "together": context.ranks_fail_together, "outcome": trial.outcome}
+
+
+class Mine:
+    """A plugin with that step."""
+
+    @hookimpl
+    def lit_autotune_steps(self):
+        return [TuningStep("agree", agree, "agree", order=150)]
+
+
 def run(strategy, scenario, rate):
     """Tune and fit; the Trainer's rank, and what was found.
 
@@ -112,6 +129,7 @@ def run(strategy, scenario, rate):
         batch_size_target="largest",
         compare=scenario == "compared",
         cache=scenario == "cached" and Path("results"),
+        steps=["agree"] if scenario == "step" else [],
         verbose=False,
     )
     found = {}
@@ -119,7 +137,9 @@ def run(strategy, scenario, rate):
         datamodule.hparams.batch_size, module.hparams.learning_rate = 40, rate
         config = config.model_copy(update={"use_batch_size_tuning": False, "use_learning_rate_tuning": False})
     try:
-        report = tune(trainer, module, datamodule, config)
+        with registered(Mine()) as registry:
+            report = tune(trainer, module, datamodule, config, registry=registry)
+        found["steps"] = report.steps
         if report.batch_size and report.learning_rate:
             found["outcomes"] = {trial.batch_size: trial.outcome for trial in report.batch_size.trials}
             found["losses"] = report.learning_rate.curve.losses

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 SCENARIOS = {
-    "ddp": ["plain", "untuned", "compared", "races", "cached", "cached again", "error", "memory"],
+    "ddp": ["plain", "untuned", "compared", "races", "step", "cached", "cached again", "error", "memory"],
     "torchrun": ["plain"],
     "ddp_find_unused_parameters_true": ["plain"],
     "ddp_fork": ["plain", "error", "memory"],
@@ -86,6 +86,15 @@ def test_all_ranks_race_and_repeat_alike(run):
     (first, second), _ = run("ddp", "races")
     assert first == second
     assert len(first["races"]) >= 3
+
+
+def test_all_ranks_agree_in_a_step_of_a_plugin(run):
+    """It trains and tries the same on all ranks, and asks what the others have."""
+    (first, second), _ = run("ddp", "step")
+    assert first == second
+    found = first["steps"]["agree"]
+    assert (found["ranks"], found["together"], found["outcome"]) == ([0, 1], False, "fits")
+    assert len(found["losses"]) == 3
 
 
 def test_fit_after_tuning_is_bit_identical_in_several_processes(run):

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -71,7 +72,14 @@ def validation_text(error: pluggy.PluginValidationError) -> str:
     return text + NEWER if "can not be found in the hookspec" in text else text
 
 
-def check_notification(name: str, wraps: bool) -> None:
-    """Raise :class:`PluginError` for a wrapper around a notification: there is nothing to wrap, it would never run."""
-    if wraps and name not in hookspecs.REGISTRATION_HOOKS:
-        raise PluginError(f"{name} is a notification and cannot be a wrapper; leave out wrapper=True")
+def check_notifications(plugin: object, callers: Iterable[Any]) -> None:
+    """Raise :class:`PluginError` for a wrapper around a notification: there is nothing to wrap, it would never run.
+
+    Args:
+        plugin: The plugin.
+        callers: pluggy's callers of the hooks that it has.
+    """
+    for caller in callers:
+        wraps = any(one.wrapper or one.hookwrapper for one in caller.get_hookimpls() if one.plugin is plugin)
+        if wraps and caller.name not in hookspecs.REGISTRATION_HOOKS:
+            raise PluginError(f"{caller.name} is a notification and cannot be a wrapper; leave out wrapper=True")

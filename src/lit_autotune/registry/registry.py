@@ -14,16 +14,17 @@ from lit_autotune._shared.foreign import call_foreign, fault_of, named_when_slow
 from lit_autotune._shared.text import did_you_mean
 from lit_autotune.errors import BlamedError, ConfigError, PluginError, UnknownNameError
 from lit_autotune.hookspecs import REGISTRATION_HOOKS
-from lit_autotune.registry.checks import check_notification, check_plugin, check_record, describe, validation_text
+from lit_autotune.registry.checks import check_notifications, check_plugin, check_record, describe, validation_text
 from lit_autotune.registry.loading import failed, guarded, load
 from lit_autotune.registry.options import Named, bind_options, spellings
+from lit_autotune.registry.sending import loaded_again, sendable
 from lit_autotune.registry.status import OWN_DISTRIBUTION, PluginStatus, find_entry_points
 from lit_autotune.types import BatchSizeStrategy, LRSuggester, TuningStep
 
 CALLED = ("search", "suggest", "run")
 """Attributes of records with what is called."""
-KINDS = {BatchSizeStrategy: "batch-size strategy", LRSuggester: "suggester", TuningStep: "step"}
 
+KINDS = {BatchSizeStrategy: "batch-size strategy", LRSuggester: "suggester", TuningStep: "step"}
 
 R = TypeVar("R", bound=Named)
 
@@ -33,6 +34,8 @@ class Registry:
 
     def __init__(self) -> None:
         self.plugins: list[PluginStatus] = []
+        self._blocked: tuple[str, ...] = ()
+        self._registered: list[tuple[object, str]] = []
         self._records: dict[type, dict[str, Any]] = {kind: {} for kind in KINDS}
         self._owners: dict[tuple[type, str], PluginStatus] = {}
         self._contested: dict[tuple[type, str], list[PluginStatus]] = {}
@@ -52,14 +55,14 @@ class Registry:
         """
         registry = cls()
         found = find_entry_points()
-        blocked = set(blocked)
+        registry._blocked = blocked = tuple(blocked)
         names = [name for _, _, status in found for name in status.names]
-        if unknown := blocked - set(names):
+        if unknown := set(blocked) - set(names):
             name = min(unknown)
             raise ConfigError(f"cannot block {name!r}: no such plugin is installed{did_you_mean(name, names)}")
         for entry_point, requirements, status in found:
             registry.plugins.append(status)
-            if blocked.intersection(status.names):
+            if set(blocked).intersection(status.names):
                 status.status = "blocked"
                 continue
             # A plugin's import is foreign code: anything but Ctrl-C is its failure, SystemExit included.
@@ -86,6 +89,10 @@ class Registry:
         except BaseException as error:
             raise PluginError(f"{status}: {describe(error)}") from error
         self.plugins.append(status)
+        self._registered.append((plugin, name))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return loaded_again, (Registry, self._blocked, [(sendable(plugin), name) for plugin, name in self._registered])
 
     def _accept(self, plugin: object, status: PluginStatus) -> None:
         """Register a plugin if all it gives is in order, else leave no trace of it."""
@@ -98,17 +105,14 @@ class Registry:
             if not callers:
                 raise PluginError("it implements no hook; mark functions with lit_autotune.hookimpl")
             self._manager.check_pending()
-            for caller in callers:
-                for hook in caller.get_hookimpls():
-                    if hook.plugin is plugin:
-                        check_notification(caller.name, bool(hook.wrapper or hook.hookwrapper))
+            check_notifications(plugin, callers)
             records = self._collect(plugin)
             self._check_collisions(records, status)
-        except pluggy.PluginValidationError as error:
-            self._forget(plugin)
-            raise PluginError(validation_text(error)) from error
-        except BaseException:
-            self._forget(plugin)
+        except BaseException as error:
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
+            if isinstance(error, pluggy.PluginValidationError):
+                raise PluginError(validation_text(error)) from error
             raise
         for record in records:
             self._records[type(record)][record.name] = record
@@ -116,10 +120,6 @@ class Registry:
             status.provides.append(f"{KINDS[type(record)]} {record.name}")
         if not records and {caller.name for caller in callers} <= REGISTRATION_HOOKS.keys():
             status.notes.append("it provides nothing: its hooks return no record")
-
-    def _forget(self, plugin: object) -> None:
-        if self._manager.is_registered(plugin):
-            self._manager.unregister(plugin)
 
     def _collect(self, plugin: object) -> list[Any]:
         """What the plugin's own registration hooks return, checked."""

@@ -35,6 +35,26 @@ def test_the_map_names_every_part(part):
     assert ast.get_docstring(ast.parse((SOURCE / part / "__init__.py").read_text())).endswith(".")
 
 
+def parts_imported(part):
+    """Other parts that a part's modules import, inside functions and for types only included."""
+    names = set()
+    for file in (SOURCE / part).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "lit_autotune":
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lit_autotune."):
+                names.add(node.module.split(".")[1])
+    return names - {part, "_version"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_says_what_it_imports(part):
+    """The last sentence of its docstring names the other parts, and no more than these."""
+    text = ast.get_docstring(ast.parse((SOURCE / part / "__init__.py").read_text()))
+    said = re.search(r"It imports ([^.]*)\.$", text)
+    assert set(re.findall(r"``(\w+)``", said[1])) == parts_imported(part)
+
+
 @pytest.mark.parametrize(
     "code",
     [

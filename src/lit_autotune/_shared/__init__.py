@@ -1,1 +1,4 @@
-"""What any part may use: words, sizes, records, figures, import strings."""
+"""What any part may use: words, sizes, records, figures, import strings.
+
+It imports ``errors``.
+"""

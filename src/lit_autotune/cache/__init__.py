@@ -1,1 +1,4 @@
-"""Results of earlier tunings, kept on disk, and what they depend on; imports ``copies``, ``report`` and below."""
+"""Results of earlier tunings, kept on disk, and what they depend on.
+
+It imports ``_shared``, ``config``, ``copies``, ``internals`` and ``report``.
+"""

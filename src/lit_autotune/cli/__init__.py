@@ -1,6 +1,9 @@
 """The ``autotune`` command: one module for each subcommand.
 
 No module here imports torch or Lightning before a command needs them, so that ``--help`` answers at once.
+
+It imports ``_shared``, ``cache``, ``config``, ``curves``, ``errors``, ``estimate``, ``range_test``, ``registry``,
+``report``, ``settings`` and ``tuning``.
 """
 # PYTHON_ARGCOMPLETE_OK: argcomplete looks for this word before it lets the command complete itself
 

@@ -1,1 +1,5 @@
-"""The values found against the present ones."""
+"""The values found against the present ones.
+
+It imports ``config``, ``copies``, ``curves``, ``errors``, ``planning``, ``range_test``, ``report``, ``tuning`` and
+``types``.
+"""

@@ -1,1 +1,4 @@
-"""The private parts of Lightning that are used, one accessor each."""
+"""The private parts of Lightning that are used, one accessor each.
+
+It imports ``errors``.
+"""

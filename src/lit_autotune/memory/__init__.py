@@ -1,1 +1,4 @@
-"""Memory: budgets, measured peaks, errors that say it ran out, giving it back."""
+"""Memory: budgets, measured peaks, errors that say it ran out, giving it back.
+
+It imports ``_shared`` and ``internals``.
+"""

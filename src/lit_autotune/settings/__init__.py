@@ -1,4 +1,7 @@
-"""Files, environment variables, flags; whole experiments; LightningCLI and Hydra projects."""
+"""Files, environment variables, flags; whole experiments; LightningCLI and Hydra projects.
+
+It imports ``_shared``, ``config``, ``copies``, ``errors``, ``internals``, ``report`` and ``tuning``.
+"""
 
 from lit_autotune.settings.layers import TunerSettings
 

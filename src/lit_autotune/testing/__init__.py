@@ -14,6 +14,9 @@ any machine and at the same byte each time; :class:`MemoryOracle` stands for mem
 :class:`TinyModule` and :class:`TinyData` train in no time.
 
 Importing this imports neither torch nor Lightning; ``TinyModule`` and ``TinyData`` do when they are asked for.
+
+It imports ``_shared``, ``config``, ``curves``, ``errors``, ``estimate``, ``hookspecs``, ``memory``, ``range_test``,
+``registry``, ``search``, ``tuning`` and ``types``.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,11 +1,11 @@
 """What loaders say of themselves, and the sizes of all that a batch is made of."""
 
-import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from lit_autotune.copies.nested import parts
 from lit_autotune.internals.tensors import leaves
 from lit_autotune.planning.supply import Shapes, Supply
 
@@ -100,16 +100,5 @@ def _collect(value: Any, path: tuple[Any, ...], found: dict[Any, int], seen: set
     length = _attempt(lambda: len(value), None) if hasattr(type(value), "__len__") else None
     if length is not None:
         found[*path, "length"] = length
-    for name, part in itertools.islice(_parts(value), MAX_ITEMS):
+    for name, part in itertools.islice(parts(value), MAX_ITEMS):
         _collect(part, (*path, name), found, seen)
-
-
-def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(value, Mapping):
-        yield from value.items()
-    elif isinstance(value, Sequence):
-        yield from enumerate(value)
-    if dataclasses.is_dataclass(value):
-        yield from ((field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value))
-    elif hasattr(value, "__dict__"):
-        yield from list(vars(value).items())

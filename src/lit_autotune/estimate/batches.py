@@ -8,6 +8,7 @@ from typing import Any
 
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.callbacks import SeenEnoughError
+from lit_autotune.copies.nested import parts
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import EstimateError
 from lit_autotune.internals.loops import allow_start, loaders_in_use
@@ -103,7 +104,7 @@ def _tensors(batch: Any) -> Iterator[Any]:
     if isinstance(batch, torch.Tensor):
         yield batch
     elif isinstance(batch, Mapping | list | tuple):
-        for part in batch.values() if isinstance(batch, Mapping) else batch:
+        for _, part in parts(batch):
             yield from _tensors(part)
 
 

@@ -1,11 +1,12 @@
 """Which batches a trial runs on: the first ones, the longest samples, or a batch that the user makes."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lit_autotune._shared.import_string import load_target
+from lit_autotune.copies.nested import parts
 from lit_autotune.copies.owners import Copies
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import ConfigError
@@ -95,12 +96,4 @@ def _length(sample: Any) -> int:
         return len(sample)
     if hasattr(sample, "size") and hasattr(sample, "shape"):
         return int(sample.size)
-    return sum(map(_length, _parts(sample))) or 1
-
-
-def _parts(sample: Any) -> Iterable[Any]:
-    if isinstance(sample, Mapping):
-        return sample.values()
-    if isinstance(sample, list | tuple | set):
-        return sample
-    return vars(sample).values() if hasattr(sample, "__dict__") else ()
+    return sum(_length(part) for _, part in parts(sample)) or 1

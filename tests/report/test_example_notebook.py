@@ -51,6 +51,7 @@ def test_example_notebook(outputs):
     [progress] = [one for one in tuning if one.get("name") != "stderr"]
     assert "✓ Suggested learning rate" in progress.text
     assert "━" not in progress.text  # the bars are gone when they are done
+    assert max(map(len, re.sub(r"\x1b\[[\d;]*m", "", progress.text).splitlines())) <= 90  # more is broken amid words
     [shown] = report
     assert shown.data["text/html"].count("<svg") == 2
     assert len(shown.data["text/plain"]) < 600

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 LOG_WIDTH = 110
 
+NOTEBOOK_WIDTH = 90
+"""Notebooks break longer lines amid words, and JupyterLab beside its sidebar has room for fewer than a hundred."""
+
 
 class Console:
     """Prints to standard output. Used as a context, it tells at the end what it has to warn of.
@@ -33,7 +36,7 @@ class Console:
         self._in_notebook = self._rich.is_jupyter
         if self._in_notebook:  # where rich makes an output of each line; what goes to standard output is one
             self._rich = RichConsole(
-                **looks, force_jupyter=False, force_terminal=True, color_system="standard", width=LOG_WIDTH
+                **looks, force_jupyter=False, force_terminal=True, color_system="standard", width=NOTEBOOK_WIDTH
             )
         self._bar = Bar()
         self.warnings: list[str] = []
@@ -50,8 +53,8 @@ class Console:
 
     @property
     def _keeps_lines(self) -> bool:
-        """Whether long lines stay whole: a log is searched line by line; a terminal would break them within words."""
-        return not self._rich.is_terminal or self._in_notebook
+        """Whether long lines stay whole: a log is searched line by line; a screen would break them within words."""
+        return not self._rich.is_terminal
 
     def text(self, text: str) -> None:
         """Print a sentence as it is, without the guide's prefix."""

@@ -20,6 +20,9 @@ __all__ = ["install"]  # fixtures made elsewhere
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# Let torch wait less long than its five seconds for a loader's worker that has failed.
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.3
+
 
 def pytest_collection_modifyitems(items):
     """Files of slow tests first, so that no worker is left with one at the end."""

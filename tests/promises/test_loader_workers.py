@@ -6,7 +6,6 @@ import os
 import signal
 
 import pytest
-import torch
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from support import tuning
@@ -24,12 +23,6 @@ CONFIG = {
     "lr_suggester": "minimum",
     "verbose": False,
 }
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch):
-    """Let torch wait for a worker that has failed less long than its five seconds."""
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.3)
 
 
 def tuned(data, module=None, **fields):

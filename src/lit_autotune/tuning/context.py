@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TuningContext(OnCopies):
-    """What a tuning step works with, in the plugin guide's words and order there.
+    """What a tuning step works with; the guide for authors of plugins lists what there is for steps.
 
     Attributes:
         save_plot: Whether plots are wanted.

@@ -310,6 +310,10 @@ def test_all_that_authors_of_plugins_can_use_is_documented():
         names |= {field.name for field in dataclasses.fields(record)}
     assert [name for name in sorted(names) if not re.search(rf"\b{re.escape(name)}", page)] == []
     assert [name for name in sorted(of_the_context()) if not is_of_the_page(name, page)] == []
+    reference = (ROOT / "docs/python.md").read_text()
+    fields = {field.name for field in dataclasses.fields(TuningContext)}
+    explained = of_the_context() - fields - {"module", "datamodule", "trainer"}
+    assert [name for name in sorted(explained) if f"        - {name}\n" not in reference] == []
 
 
 def test_our_own_steps_have_no_more_than_those_of_plugins():

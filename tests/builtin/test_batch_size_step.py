@@ -348,6 +348,7 @@ class Swapping(Net):
         return super().training_step(batch, batch_idx)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shared", "expected"), [(True, 32), (False, 128)])
 def test_thrashing_counts_as_not_fitting(monkeypatch, shared, expected):
     """Where memory is shared with the host a collapse of throughput is the limit. Stands in for MPS, not here."""

@@ -128,6 +128,7 @@ def test_targets_of_every_spelling(project, target):
     assert report.learning_rate.old == {"factory": 0.5, "instance": 0.25}.get(target[9:], 1e-3)
 
 
+@pytest.mark.slow
 def test_tune_turns_both_on_unless_a_layer_says_otherwise(project):
     """Without any setting both run; a flag, a variable or the file can switch one off."""
     (project / "autotune.toml").unlink()

@@ -18,6 +18,7 @@ def test_resident_memory_of_this_process():
     assert 60 * MIB <= resident() - before <= 80 * MIB
 
 
+@pytest.mark.slow
 def test_another_process_and_its_children():
     """What they have computed counts; of one that has ended nothing is known."""
     grandchild = "while True: pass"

@@ -48,6 +48,7 @@ def searched(strategy, rate, largest):
     return [search_batch_size(probe, strategy=each, budget=10**9) for each in (strategy, timed)]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 @given(largest=st.integers(1, 5000), best=st.integers(1, 500), overhead=st.floats(0.1, 100), fall=st.floats(0, 0.3))

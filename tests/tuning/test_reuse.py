@@ -67,6 +67,7 @@ def test_for_another_thing_it_is_tuned_again_and_said_why(change, told, capsys):
     assert f"No earlier result is reused: {told}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_size_that_would_not_fit_now_is_not_reused(capsys):
     """Memory may be taken by something else than at the time."""
     with memory_limit(2**23):
@@ -78,6 +79,7 @@ def test_a_size_that_would_not_fit_now_is_not_reused(capsys):
     assert second.batch_size.chosen < first.batch_size.chosen
 
 
+@pytest.mark.slow
 def test_more_memory_is_a_reason_to_search_again(capsys):
     """Where memory was what ended the search."""
     with memory_limit(60_000):

@@ -134,6 +134,7 @@ def test_what_is_wrong_with_a_plugin(plugin, check, complaint):
     assert "\n" not in failures(plugin)[check]
 
 
+@pytest.mark.slow
 def test_a_heavy_import_is_told(tmp_path, monkeypatch):
     """Seen in a process of its own, for this one has torch."""
     (tmp_path / "acme_heavy.py").write_text(

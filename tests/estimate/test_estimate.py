@@ -214,6 +214,7 @@ def test_largest_size_for_a_memory(memory):
     assert probes[estimate.batch_size] == estimate.peak_bytes <= estimate.usable < probes[estimate.batch_size + 1]
 
 
+@pytest.mark.slow
 def test_the_search_agrees():
     """A real search under a limit of that size finds what was predicted, within two percent."""
     memory = 4 * MIB
@@ -244,6 +245,7 @@ def test_says_what_it_does_not_see():
     assert predicted(Measured(), Points(), 64) == pytest.approx(real, rel=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_module", [lambda: RandomNet(0.1), lambda: CNN(0.1)])
 def test_users_objects_are_as_before(make_module):
     """Weights, gradients, settings, Trainer and random state: an estimate leaves no trace."""

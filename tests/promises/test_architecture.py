@@ -55,6 +55,7 @@ def test_each_part_says_what_it_imports(part):
     assert set(re.findall(r"``(\w+)``", said[1])) == parts_imported(part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [

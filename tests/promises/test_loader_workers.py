@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset, default_collate
 from support import tuning
 from support.models import AS_FOUND, Blobs, Net, blobs, quiet_trainer
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     **AS_FOUND,
     "use_batch_size_tuning": True,

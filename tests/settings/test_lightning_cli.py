@@ -369,6 +369,7 @@ def test_autotune_cli_is_a_lightning_cli(fixed):
     assert fixed.USED == [(16, 1e-3)] * 2
 
 
+@pytest.mark.slow
 def test_autotune_cli_has_a_subcommand(fixed, capsys):
     """`tune`: trains nothing, prints what to paste, writes where asked; links are followed to what is given."""
     quiet = [flag for flag in TUNER if "verbose" not in flag]

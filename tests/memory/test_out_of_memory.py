@@ -1,6 +1,8 @@
 """Which exceptions mean that memory ran out, on any device or on the host."""
 
 import errno
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from lit_autotune.memory.out_of_memory import is_out_of_memory
-from lit_autotune.memory.release import release_memory
+from lit_autotune.memory.release import quick_release, release_memory
 
 MESSAGES = {
     "CUDA allocator": "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 15.77 GiB of "
@@ -148,6 +150,22 @@ def test_worker_killed_by_the_kernel():
 def test_shapes_that_do_not_fit():
     """What torch really raises for shapes that do not match."""
     assert not is_out_of_memory(raised_by(lambda: torch.ones(2, 3) @ torch.ones(2, 3)))
+
+
+def test_where_the_user_has_frozen_objects_no_others_are():
+    """What is there during a search is garbage like any other afterwards."""
+
+    class Node:
+        """Refers to itself."""
+
+    gc.freeze()
+    node = Node()
+    node.itself, reference = node, weakref.ref(node)
+    with quick_release():
+        release_memory()
+    del node
+    gc.collect()
+    assert reference() is None
 
 
 def test_release_without_accelerator():

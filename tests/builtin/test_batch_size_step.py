@@ -340,6 +340,20 @@ def test_real_memory_limit():
     assert steps == 4
 
 
+def test_the_budget_that_is_told_is_the_one_that_decides(monkeypatch):
+    """Free memory changes from moment to moment, so it is asked for once."""
+    asked = []
+
+    def limits():
+        asked.append((20 - len(asked)) * 2**30)
+        return [(asked[-1], "a machine that fills")]
+
+    monkeypatch.setattr("lit_autotune.memory.budget._host_limits", limits)
+    result = tuned(Net(), Blobs(), batch_size_max=4, memory_margin=0)
+    assert result.budget_bytes == 20 * 2**30
+    assert len(asked) == 1
+
+
 class Swapping(Net):
     """Slows down beyond a size, as a Mac does when a batch no longer fits."""
 

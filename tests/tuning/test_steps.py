@@ -75,10 +75,10 @@ def test_it_searches():
     """The largest size that fits, with a strategy of its own or the user's, told of each trial."""
 
     def run(context, plan):
-        plan, told = context.plan_search(context.find_batch_size()), []
+        plan, budget, told = context.plan_search(context.find_batch_size()), context.memory_budget(), []
         mine = BatchSizeStrategy("odd", sizes, "odd sizes")
-        largest, trials = context.search(plan, mine, on_trial=lambda trial: told.append(trial.batch_size))
-        return largest, [trial.batch_size for trial in trials], told, context.search(plan)[0], plan.data_hold
+        largest, trials = context.search(plan, budget, mine, on_trial=lambda trial: told.append(trial.batch_size))
+        return largest, [trial.batch_size for trial in trials], told, context.search(plan, budget)[0], plan.data_hold
 
     def sizes(space):
         for size in (1, 3, 7):

@@ -45,8 +45,8 @@ def run(context: "TuningContext", plan: "SearchPlan") -> "BatchSizeResult":
     console.line(f"Memory budget: {budget or 'unknown, sizes are tried until one fails'}")
     is_auto = config.batch_size_target == "auto"
     thrift = Thrift(plan.training, plan.setting.value) if is_auto and plan.training else None
-    strategy = for_target(context.strategy, config.batch_size_target, thrift, plan.present)
-    largest, trials = context.search(plan, strategy, lambda trial: _tell(context, trial))
+    strategy = for_target(context.strategy, config.batch_size_target, thrift, plan.setting.size)
+    largest, trials = context.search(plan, budget, strategy, lambda trial: _tell(context, trial))
     if unusable := [trial for trial in trials if trial.outcome == "cannot_be_used"]:
         sizes = ", ".join(str(trial.batch_size) for trial in unusable)
         console.warn(f"batch sizes that cannot be used, your own code fails with them: {sizes} ({unusable[0].message})")

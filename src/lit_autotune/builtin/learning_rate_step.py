@@ -69,10 +69,9 @@ def begin(context: "TuningContext") -> "RatePlan":
 def _present_size(context: "TuningContext") -> int | None:
     """The present batch size, if it can be found."""
     try:
-        size = context.find_batch_size().value
+        return context.find_batch_size().size
     except ConfigError:
         return None
-    return int(size) if size is not None and size >= 1 else None
 
 
 def find(context: "TuningContext") -> "Setting | None":

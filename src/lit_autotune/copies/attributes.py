@@ -43,6 +43,11 @@ class Setting:
     places: tuple[Place, ...]
     value: Any
 
+    @property
+    def size(self) -> int | None:
+        """The value as a batch size; ``None`` if it is not one yet."""
+        return int(self.value) if self.value is not None and self.value >= 1 else None
+
     def __str__(self) -> str:
         return ", ".join(str(place) for place in self.places)
 

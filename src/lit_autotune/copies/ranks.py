@@ -104,6 +104,11 @@ def everywhere(sandbox: Any, work: Callable[[], T], tell: Callable[..., None] | 
     return processes.run(work, tell) if processes else on_all_ranks(sandbox.trainer, work)
 
 
+def fail_together(sandbox: Any) -> bool:
+    """Whether a run of copies that fails on one rank fails on all, and no rank waits for one that has failed."""
+    return bool(sandbox.trainer.world_size == 1 or sandbox.processes)
+
+
 def failure(error: Exception, weight: Weight) -> Outcome:
     """The outcome of work that failed."""
     return Outcome(None, weight, f"{type(error).__name__}: {first_line(error)}")

@@ -9,7 +9,7 @@ from typing import Any
 from lit_autotune.copies.attributes import Values
 from lit_autotune.copies.dry_run import skip_validation
 from lit_autotune.copies.owners import Copies
-from lit_autotune.copies.ranks import mean, step_loss
+from lit_autotune.copies.ranks import fail_together, mean, step_loss
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.copies.stepper import Stepper
 from lit_autotune.curves.formulas import DivergenceMonitor
@@ -99,18 +99,7 @@ class Previews:
         rate_of: Callable[[int, int], float] | None = None,
         on_point: Callable[[float], None] = lambda loss: None,
     ) -> Preview:
-        """Train with some values for some steps; a preview that is known already is not run again.
-
-        Args:
-            values: Batch size and learning rate, where they are kept.
-            steps: Optimizer steps.
-            rate_of: The rate of each step and parameter group; by default what optimizer and schedulers make of it.
-            on_point: Told of each training loss.
-
-        Raises:
-            ConfigError: If the held-out batches have no loss.
-            TuningError: If the module never steps the optimizer.
-        """
+        """Train with some values; see :meth:`lit_autotune.tuning.on_copies.OnCopies.preview`."""
         key = (frozenset(values.items()), steps, rate_of and rate_of(0, 0))
         if key not in self._known:
             self._known[key] = self._unless_out_of_memory(lambda: self._run(values, steps, rate_of, on_point))
@@ -124,8 +113,7 @@ class Previews:
         try:
             return run()
         except Exception as error:
-            ends_alone = self._sandbox.trainer.world_size > 1 and not self._sandbox.processes
-            if ends_alone or not is_out_of_memory(error):
+            if not (fail_together(self._sandbox) and is_out_of_memory(error)):
                 raise
         release_memory()
         return Preview(losses=())

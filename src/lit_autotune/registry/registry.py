@@ -34,7 +34,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.plugins: list[PluginStatus] = []
-        self._blocked: tuple[str, ...] = ()
+        self._blocked: frozenset[str] = frozenset()
         self._registered: list[tuple[object, str]] = []
         self._records: dict[type, dict[str, Any]] = {kind: {} for kind in KINDS}
         self._owners: dict[tuple[type, str], PluginStatus] = {}
@@ -55,14 +55,14 @@ class Registry:
         """
         registry = cls()
         found = find_entry_points()
-        registry._blocked = blocked = tuple(blocked)
+        registry._blocked = blocked = frozenset(blocked)
         names = [name for _, _, status in found for name in status.names]
-        if unknown := set(blocked) - set(names):
+        if unknown := blocked - set(names):
             name = min(unknown)
             raise ConfigError(f"cannot block {name!r}: no such plugin is installed{did_you_mean(name, names)}")
         for entry_point, requirements, status in found:
             registry.plugins.append(status)
-            if set(blocked).intersection(status.names):
+            if blocked.intersection(status.names):
                 status.status = "blocked"
                 continue
             # A plugin's import is foreign code: anything but Ctrl-C is its failure, SystemExit included.

@@ -1,6 +1,6 @@
 """A registry in another process: plugins are loaded there anew, for no pickle takes their functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ def sendable(plugin: object) -> object:
     return ModuleNamed(plugin.__name__) if isinstance(plugin, ModuleType) else plugin
 
 
-def loaded_again(kind: type[Any], blocked: Sequence[str], registered: Sequence[tuple[object, str]]) -> Any:
+def loaded_again(kind: type[Any], blocked: Iterable[str], registered: Sequence[tuple[object, str]]) -> Any:
     """A registry with what that of the other process has."""
     registry = kind.load(blocked)
     for plugin, name in registered:

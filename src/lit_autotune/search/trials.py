@@ -15,6 +15,40 @@ CLIMB = 6
 Probe = Callable[[int], Measurement | int | None]
 
 
+def tried(probe: Probe, batch_size: int, budget: int | None) -> BatchSizeTrial:
+    """The trial of a size.
+
+    Args:
+        probe: Tries it, see :func:`~lit_autotune.search.driver.search_batch_size`.
+        batch_size: The size.
+        budget: Memory that it may take, in bytes.
+
+    Raises:
+        Exception: The probe's own, but for those that say that the size does not fit, or that the data do not fill it.
+    """
+    start, outcome, message = time.perf_counter(), "fits", ""
+    taken = Measurement(None)
+    try:
+        result = probe(batch_size)
+        taken = result if isinstance(result, Measurement) else Measurement(result)
+    except MemoryError as error:
+        outcome, message = "out_of_memory", first_line(error)
+    except TooLittleDataError as error:
+        outcome, message = "too_little_data", first_line(error)
+    if budget is not None and taken.peak_bytes is not None and taken.peak_bytes > budget:
+        outcome = "over_budget"
+        message = f"took {format_size(taken.peak_bytes)} of {format_size(budget)}"
+    return BatchSizeTrial.model_validate(
+        {
+            "batch_size": batch_size,
+            "outcome": outcome,
+            "seconds": time.perf_counter() - start,
+            "message": message,
+            **taken._asdict(),
+        }
+    )
+
+
 class Trials:
     """The sizes run so far; each is run at most once."""
 
@@ -44,35 +78,18 @@ class Trials:
             return self.done[batch_size]
         if len(self.done) >= self._max_trials:
             return None
-        start, outcome, message = time.perf_counter(), "fits", ""
-        taken = Measurement(None)
+        start = time.perf_counter()
         try:
-            result = self._probe(batch_size)
-            taken = result if isinstance(result, Measurement) else Measurement(result)
-        except MemoryError as error:
-            outcome, message = "out_of_memory", first_line(error)
-        except TooLittleDataError as error:
-            outcome, message = "too_little_data", first_line(error)
+            trial = tried(self._probe, batch_size, self.budget)
         except Exception as error:
             if not is_users_own(error):
                 raise
-            outcome, message = "cannot_be_used", f"{type(error).__name__}: {first_line(error)}"
+            seconds, message = time.perf_counter() - start, f"{type(error).__name__}: {first_line(error)}"
+            trial = BatchSizeTrial(batch_size=batch_size, outcome="cannot_be_used", seconds=seconds, message=message)
             self._failure = error
-        if self.budget is not None and taken.peak_bytes is not None and taken.peak_bytes > self.budget:
-            outcome = "over_budget"
-            message = f"took {format_size(taken.peak_bytes)} of {format_size(self.budget)}"
-        trial = BatchSizeTrial.model_validate(
-            {
-                "batch_size": batch_size,
-                "outcome": outcome,
-                "seconds": time.perf_counter() - start,
-                "message": message,
-                **taken._asdict(),
-            }
-        )
         self.done[batch_size] = trial
         self._on_trial(trial)
-        if outcome == "cannot_be_used":
+        if trial.outcome == "cannot_be_used":
             self._judge(batch_size)
         return trial
 

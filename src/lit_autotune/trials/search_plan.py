@@ -56,12 +56,6 @@ class SearchPlan:
     training: TrainingPlan | None = None
     refused: str = ""
 
-    @property
-    def present(self) -> int | None:
-        """The present batch size, if there is one."""
-        value = self.setting.value
-        return int(value) if value is not None and value >= 1 else None
-
 
 def plan_search(sandbox: Sandbox, setting: Setting, config: TunerConfig) -> SearchPlan:
     """Find out what the data hold, and prove that the setting changes the batches that arrive.
@@ -244,5 +238,4 @@ def _training(sandbox: Sandbox, setting: Setting, known: tuple[int, DryRun]) -> 
     """The training with the present batch size, or a known one. Not run at the present one: it may be too large."""
     size, seen = known
     training = training_plan(sandbox.trainer, seen, size)
-    old = setting.value
-    return training.resized(int(old)) if old is not None and old >= 1 else training
+    return training if setting.size is None else training.resized(setting.size)

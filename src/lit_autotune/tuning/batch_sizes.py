@@ -1,17 +1,15 @@
 """Batch-size trials for steps: a single one, and a whole search."""
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lit_autotune._shared.sizes import format_size
-from lit_autotune._shared.text import first_line
 from lit_autotune.errors import TooLittleDataError
 from lit_autotune.estimate.estimate import first_guess
 from lit_autotune.memory.budget import Budget, enforced
 from lit_autotune.memory.release import quick_release
 from lit_autotune.registry.options import bind_options
 from lit_autotune.search.driver import search_batch_size
+from lit_autotune.search.trials import tried
 from lit_autotune.trials.agreement import agreed_base
 from lit_autotune.trials.runner import TrialRunner
 from lit_autotune.trials.search_plan import SearchPlan
@@ -25,33 +23,25 @@ if TYPE_CHECKING:
 def try_one(context: "OnCopies", plan: SearchPlan, batch_size: int) -> BatchSizeTrial:
     """Try a batch size where that is safe; see :meth:`lit_autotune.tuning.context.TuningContext.trial`."""
     budget = context.memory_budget()
-    start = time.perf_counter()
     with enforced(budget, context.sandbox.trainer.strategy.root_device), _runner(context, plan, budget) as runner:
-        try:
-            if plan.data_hold is not None and batch_size > plan.data_hold:
+
+        def probe(size: int) -> Measurement:
+            if plan.data_hold is not None and size > plan.data_hold:
                 raise TooLittleDataError(f"the training data fill at most {plan.data_hold}")
-            measured = runner.try_batch_size(batch_size)
-        except (MemoryError, TooLittleDataError) as error:
-            seconds, message = time.perf_counter() - start, first_line(error)
-            outcome = "out_of_memory" if isinstance(error, MemoryError) else "too_little_data"
-            return BatchSizeTrial(batch_size=batch_size, outcome=outcome, seconds=seconds, message=message)
-    peak = measured.peak_bytes
-    is_over = budget is not None and peak is not None and peak > budget.usable
-    return BatchSizeTrial(
-        batch_size=batch_size,
-        outcome="over_budget" if is_over else "fits",
-        seconds=time.perf_counter() - start,
-        message=f"took {format_size(peak)} of {format_size(budget.usable)}" if is_over and budget and peak else "",
-        peak_bytes=peak,
-        step_seconds=measured.step_seconds,
-    )
+            return runner.try_batch_size(size)
+
+        return tried(probe, batch_size, budget.usable if budget else None)
 
 
 def search(
-    context: "OnCopies", plan: SearchPlan, strategy: BatchSizeStrategy, on_trial: Callable[[BatchSizeTrial], None]
+    context: "OnCopies",
+    plan: SearchPlan,
+    budget: Budget | None,
+    strategy: BatchSizeStrategy,
+    on_trial: Callable[[BatchSizeTrial], None],
 ) -> tuple[int, list[BatchSizeTrial]]:
     """Search for the largest batch size; see :meth:`lit_autotune.tuning.on_copies.OnCopies.search`."""
-    config, console, budget = context.config, context.console, context.memory_budget()
+    config, console = context.config, context.console
     with (
         console.progress("batch size", config.batch_size_max_trials, "trials", is_bound=True) as bar,
         enforced(budget, context.sandbox.trainer.strategy.root_device),
@@ -80,7 +70,7 @@ def search(
             budget=budget.usable if budget else None,
             first_guess=_first_guess(context, plan, budget, base) if strategy.uses_estimate else None,
             base=base,
-            present=plan.present,
+            present=plan.setting.size,
             margin=config.batch_size_margin,
             on_trial=ended,
         )

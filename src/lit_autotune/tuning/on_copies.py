@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from lit_autotune.config import TunerConfig
 from lit_autotune.copies.attributes import Setting, Values
 from lit_autotune.copies.dry_run import DryRun, dry_run, training_plan
-from lit_autotune.copies.ranks import on_all_ranks
+from lit_autotune.copies.ranks import fail_together, on_all_ranks
 from lit_autotune.copies.sandbox import Sandbox
 from lit_autotune.errors import ConfigError
 from lit_autotune.memory.budget import Budget
@@ -78,7 +78,7 @@ class OnCopies:
 
         Not if the processes of the user's own training do the work: the others would wait for one that has failed.
         """
-        return bool(self.sandbox.trainer.world_size == 1 or self.sandbox.processes)
+        return fail_together(self.sandbox)
 
     def all_gather(self, value: T) -> list[T]:
         """What each process has, by rank; one item if there is a single process."""
@@ -155,6 +155,7 @@ class OnCopies:
     def search(
         self,
         plan: SearchPlan,
+        budget: Budget | None,
         strategy: BatchSizeStrategy | None = None,
         on_trial: Callable[[BatchSizeTrial], None] = lambda trial: None,
     ) -> tuple[int, list[BatchSizeTrial]]:
@@ -162,6 +163,7 @@ class OnCopies:
 
         Args:
             plan: What is known before the search.
+            budget: The memory that trials may take; ``None``: sizes are tried until one fails.
             strategy: How to search; by default as the settings say.
             on_trial: Told of each trial as it ends.
 
@@ -171,7 +173,7 @@ class OnCopies:
         Raises:
             BatchSizeError: If no size fits.
         """
-        largest, trials = self._users(lambda: search(self, plan, strategy or self.strategy, on_trial))
+        largest, trials = self._users(lambda: search(self, plan, budget, strategy or self.strategy, on_trial))
         self.previews.score_at_most(largest)
         return largest, trials
 
@@ -238,5 +240,6 @@ class OnCopies:
             return run()
         except BaseException as error:
             # A mark, not a list, which would keep the error alive, and with its frames the workers of loaders.
-            vars(error).update({} if OF_THE_STEP in vars(error) else {OF_USERS_CODE: True})
+            if OF_THE_STEP not in vars(error):
+                vars(error)[OF_USERS_CODE] = True
             raise

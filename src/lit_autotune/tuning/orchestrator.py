@@ -114,45 +114,33 @@ def _tune(
 ) -> tuple[TuningReport, dict[Setting, Any]]:
     """Tune in one of the Trainer's processes; returns the report and what was written to the objects there."""
     with Console(config.verbose and trainer.is_global_zero, config.is_debug, wording) as console:
-        return _tune_aloud(console, trainer, module, datamodule, config, registry, save_plot)
-
-
-def _tune_aloud(
-    console: Console,
-    trainer: Any,
-    module: Any,
-    datamodule: Any,
-    config: TunerConfig,
-    registry: Registry | None,
-    save_plot: bool,
-) -> tuple[TuningReport, dict[Setting, Any]]:
-    start = time.perf_counter()
-    registry = registry or Registry.load()
-    _check_names(config, registry, console)
-    steps = steps_to_run(config, registry, console.warn)
-    if trainer.fast_dev_run and steps:
-        console.warn("nothing tuned: the Trainer has fast_dev_run on")
-        steps = []
-    if trainer.state.status == "running" and steps:
-        console.warn("the Trainer is running: optimizers and loaders that exist already keep their values")
-    if steps:
-        console.line(f"Trainer: {', '.join(f'{name} {value}' for name, value in facts(trainer).items())}")
-    sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
-    sandbox.processes = group_for(sandbox, config)
-    save_plot = save_plot and trainer.is_global_zero
-    context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot=save_plot)
-    try:
-        report = _run_steps(steps, context, start)
-    except BaseException as error:
-        if context.results:
-            _attach(error, _report(context, start))
-        raise
-    keep = console.wording.keep(report) if console.wording.keep else python_lines(context.places, report)
-    report = report.model_copy(update={"keep": tuple(keep)})
-    if steps:
-        show_report(console, report)
-    registry.notify("lit_autotune_finished", console.warn, report=report, trainer=trainer)
-    return report, context.changes
+        start = time.perf_counter()
+        registry = registry or Registry.load()
+        _check_names(config, registry, console)
+        steps = steps_to_run(config, registry, console.warn)
+        if trainer.fast_dev_run and steps:
+            console.warn("nothing tuned: the Trainer has fast_dev_run on")
+            steps = []
+        if trainer.state.status == "running" and steps:
+            console.warn("the Trainer is running: optimizers and loaders that exist already keep their values")
+        if steps:
+            console.line(f"Trainer: {', '.join(f'{name} {value}' for name, value in facts(trainer).items())}")
+        sandbox = Sandbox(trainer, module, datamodule, quiet=not config.is_debug)
+        sandbox.processes = group_for(sandbox, config)
+        save_plot = save_plot and trainer.is_global_zero
+        context = TuningContext(config, registry, sandbox, dict(sandbox.originals), console, save_plot=save_plot)
+        try:
+            report = _run_steps(steps, context, start)
+        except BaseException as error:
+            if context.results:
+                _attach(error, _report(context, start))
+            raise
+        keep = wording.keep(report) if wording.keep else python_lines(context.places, report)
+        report = report.model_copy(update={"keep": tuple(keep)})
+        if steps:
+            show_report(console, report)
+        registry.notify("lit_autotune_finished", console.warn, report=report, trainer=trainer)
+        return report, context.changes
 
 
 def _report(context: TuningContext, start: float) -> TuningReport:
